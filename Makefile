@@ -1,0 +1,49 @@
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.build/tools/bin:$(PATH)
+
+RELEASE := swift build -c release --static-swift-stdlib --product apus
+DATA_DIR ?= /var/lib/apus
+SOURCES := Package.swift Sources Tests
+
+.PHONY: run stop test unit-test e2e-test build deps format lint generate bench clean
+
+# Installs what is missing, builds, starts a one-node cluster and says how to talk to it.
+run: build
+	Scripts/run.sh $(DATA_DIR)
+
+# Stops the cluster that `make run` started, its pods included. Its data stays.
+stop:
+	Scripts/stop.sh $(DATA_DIR)
+
+# Installs what is missing and runs every test.
+test: deps lint unit-test e2e-test
+
+unit-test: deps
+	swift build --build-tests
+	swift test --skip-build --disable-xctest
+
+e2e-test: deps
+	swift build --product apus
+	Scripts/e2e.sh .build/debug/apus
+
+build: deps
+	$(RELEASE)
+
+deps:
+	Scripts/install.sh
+
+format:
+	swift format format --in-place --parallel --recursive $(SOURCES)
+
+lint:
+	swift format lint --strict --parallel --recursive $(SOURCES)
+
+# Writes the typed kinds, the schema table and the resource table from Tools/facts.
+generate:
+	python3 Tools/generate.py
+
+bench: build
+	Benchmarks/run.sh .build/release/apus
+
+clean:
+	rm -rf .build

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Starts a one-node cluster in the background, waits for its node and says how to talk to it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=$1
+apus=$PWD/.build/release/apus
+sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+
+if [ -S "$data/apus.sock" ] && $sudo "$apus" status --data-dir "$data" >/dev/null 2>&1; then
+  echo "a cluster is already running in $data"
+else
+  $sudo mkdir -p "$data"
+  $sudo setsid "$apus" server --data-dir "$data" </dev/null >"/tmp/apus-server.log" 2>&1 &
+fi
+if ! $sudo "$apus" status --data-dir "$data" --wait 120; then
+  echo "the cluster did not become ready; the last lines of /tmp/apus-server.log:" >&2
+  tail -n 20 /tmp/apus-server.log >&2
+  exit 1
+fi
+echo
+echo "The cluster is ready. Talk to it with:"
+echo
+echo "  export KUBECONFIG=$data/admin.kubeconfig PATH=$PWD/.build/tools/bin:\$PATH"
+echo "  kubectl get nodes,pods -A"
