@@ -41,7 +41,7 @@ struct Room {
   let name: String
   let needs: [String]
   var kind: Kind = .library
-  enum Kind { case library, executable, system(pkgConfig: String?, apt: String), tests }
+  enum Kind { case library, c, executable, system(pkgConfig: String?, apt: String), tests }
 }
 
 let rooms: [Room] = [
@@ -51,9 +51,10 @@ let rooms: [Room] = [
   Room(name: "CSQLite", needs: [], kind: .system(pkgConfig: "sqlite3", apt: "libsqlite3-dev")),
   Room(name: "StorageSQLite", needs: ["Storage", "CSQLite", "Logging"]),
   Room(name: "PKI", needs: ["APIMachinery", "X509", "SwiftASN1", "Crypto", "CryptoExtras", "JWTKit"]),
+  Room(name: "CLinux", needs: [], kind: .c),
   Room(name: "CNFTables", needs: [], kind: .system(pkgConfig: "libnftables", apt: "libnftables-dev")),
   Room(name: "CZlib", needs: [], kind: .system(pkgConfig: "zlib", apt: "zlib1g-dev")),
-  Room(name: "Linux", needs: []),
+  Room(name: "Linux", needs: ["CLinux"]),
   Room(name: "NFTables", needs: ["CNFTables"]),
   // API
   Room(name: "APIMeta", needs: ["APIMachinery"]),
@@ -120,7 +121,7 @@ let rooms: [Room] = [
   Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client"], kind: .tests),
   Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI"], kind: .tests),
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),
-  Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "API", "Client"], kind: .tests),
+  Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "API", "Client"], kind: .tests),
   Room(name: "ClusterDNSTests", needs: ["ClusterDNS", "API", "Client", "NIOCore"], kind: .tests),
   Room(name: "CommandsTests", needs: ["Commands"], kind: .tests),
 ]
@@ -143,6 +144,7 @@ func target(_ room: Room) -> Target {
   let dependencies = room.needs.map { libraries[$0] ?? .target(name: $0) }
   switch room.kind {
   case .library: return .target(name: room.name, dependencies: dependencies, swiftSettings: settings)
+  case .c: return .target(name: room.name, dependencies: dependencies)
   case .executable: return .executableTarget(name: room.name, dependencies: dependencies, swiftSettings: settings)
   case .system(let pkgConfig, let apt):
     return .systemLibrary(name: room.name, pkgConfig: pkgConfig, providers: [.apt([apt])])
