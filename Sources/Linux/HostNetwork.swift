@@ -23,7 +23,7 @@ public enum HostNetwork {
       next = entry.ifa_next
       let flags = Int32(bitPattern: entry.ifa_flags)
       guard let address = entry.ifa_addr, Int32(address.pointee.sa_family) == AF_INET,
-        flags & Int32(IFF_UP.rawValue) != 0, flags & Int32(IFF_LOOPBACK.rawValue) == 0
+        flags & Int32(IFF_UP) != 0, flags & Int32(IFF_LOOPBACK) == 0
       else { continue }
       var mask: UInt32 = 0
       if let netmask = entry.ifa_netmask {

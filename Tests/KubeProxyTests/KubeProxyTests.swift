@@ -1,5 +1,6 @@
 import API
 import Glibc
+import Linux
 import NFTables
 import Testing
 
@@ -74,27 +75,6 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
   }
 }
 
-/// Runs body on a thread of its own in a new network namespace; the namespace ends with the thread.
-private func inNetworkNamespace(_ body: @escaping @Sendable () -> String) async -> String {
-  await withCheckedContinuation { continuation in
-    let work = Unmanaged.passRetained(Work { continuation.resume(returning: unshare(CLONE_NEWNET) == 0 ? body() : "unshare failed") })
-    var thread = pthread_t()
-    pthread_create(
-      &thread, nil,
-      { raw in
-        guard let raw else { return nil }
-        Unmanaged<Work>.fromOpaque(raw).takeRetainedValue().run()
-        return nil
-      }, work.toOpaque())
-    pthread_detach(thread)
-  }
-}
-
-private final class Work {
-  let run: () -> Void
-  init(_ run: @escaping () -> Void) { self.run = run }
-}
-
 @Suite struct RulesetTests {
   private static let three = [("10.0.0.1", true, true, "a"), ("10.0.0.2", true, true, "b"), ("10.0.0.3", true, true, "b")]
 
@@ -122,9 +102,9 @@ private final class Work {
   }
 
   @Test(.enabled(if: getuid() == 0, "a network namespace needs root"))
-  func theKernelTakesEveryTransition() async {
+  func theKernelTakesEveryTransition() async throws {
     let states: [[(String, Bool, Bool, String)]] = [[], Self.three, Array(Self.three.prefix(1)), Self.three.reversed(), []]
-    let result = await inNetworkNamespace {
+    let result = try await Namespaces.withNew([.network]) { () -> String in
       do {
         let kernel = try NFTables()
         var ruleset = Ruleset()

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Linux
@@ -19,4 +20,14 @@ import Testing
     #expect(entry.address != "127.0.0.1")
     #expect((0...32).contains(entry.prefixLength))
   }
+}
+
+@Test(.enabled(if: getuid() == 0, "namespaces need root"))
+func aNewNetworkNamespaceIsEmpty() async throws {
+  let inside = try await Namespaces.withNew([.network]) { HostNetwork.addresses() }
+  #expect(inside.isEmpty)
+}
+
+@Test func aMissingNamespaceIsAnError() async {
+  await #expect(throws: SystemError.self) { try await Namespaces.withNetwork(at: "/nonexistent") {} }
 }
