@@ -10,7 +10,7 @@ public import NIOCore
 /// ```
 public struct ExecTranslator {
   /// What the shell has to do, in order.
-  public enum Action: Equatable {
+  public enum Action: Equatable, Sendable {
     case toClient(ByteBuffer)
     case toRuntime(ByteBuffer)
     case closeRuntime

@@ -41,10 +41,16 @@ public enum StreamPump {
     await both(
       client, runtime,
       up: { bytes in
-        machine.locked { bytes.map { b in $0.received(fromClient: b) } ?? $0.clientEnded() }
+        machine.locked { t in
+          guard let bytes else { return t.clientEnded() }
+          return t.received(fromClient: bytes)
+        }
       },
       down: { bytes in
-        machine.locked { bytes.map { b in $0.received(fromRuntime: b) } ?? $0.runtimeEnded() }
+        machine.locked { t in
+          guard let bytes else { return t.runtimeEnded() }
+          return t.received(fromRuntime: bytes)
+        }
       })
   }
 
@@ -53,15 +59,21 @@ public enum StreamPump {
     let machine = Machine(TunnelTranslator())
     await both(
       client, runtime,
-      up: { bytes in machine.locked { bytes.map { b in $0.received(fromClient: b) } ?? $0.ended() } },
-      down: { bytes in machine.locked { bytes.map { b in $0.received(fromRuntime: b) } ?? $0.ended() } })
+      up: { bytes in machine.locked { t in
+          guard let bytes else { return t.ended() }
+          return t.received(fromClient: bytes)
+        } },
+      down: { bytes in machine.locked { t in
+          guard let bytes else { return t.ended() }
+          return t.received(fromRuntime: bytes)
+        } })
   }
 
   /// Holds a translator whose codecs are not Sendable; every use is under the lock.
   private final class Machine<T>: Sendable {
     private let state: Mutex<T>
     init(_ value: sending T) { state = Mutex(value) }
-    func locked(_ body: (inout sending T) -> [ExecTranslator.Action]) -> [ExecTranslator.Action] {
+    func locked(_ body: (inout T) -> [ExecTranslator.Action]) -> [ExecTranslator.Action] {
       state.withLock { body(&$0) }
     }
   }

@@ -2,6 +2,8 @@ import NIOCore
 import RemoteCommand
 import Testing
 
+private struct Missing: Error {}
+
 /// Plays the container runtime: reads what the translator sends it, frame by frame.
 private struct RuntimePeer {
   let decoder = SPDYDecoder()
@@ -48,7 +50,7 @@ private func client(_ bytes: [UInt8]) -> ByteBuffer {
     var tty = ExecTranslator(
       streams: ExecStreams(stdin: true, stdout: true, stderr: true, tty: true), subprotocol: "v4.channel.k8s.io")
     let last = try terminal.frames(tty.start()).last
-    guard case .synStream(7, _, let headers)? = last else { throw SPDYError(description: "no resize stream") }
+    guard case .synStream(7, _, let headers)? = last else { throw Missing() }
     #expect(headers[0].value == "resize")
   }
 
@@ -89,7 +91,7 @@ private func client(_ bytes: [UInt8]) -> ByteBuffer {
       streams: ExecStreams(stdin: false, stdout: true, stderr: false, tty: false), subprotocol: "v5.channel.k8s.io")
     _ = machine.start()
     let told = try messages(machine.runtimeEnded())
-    guard case .binary(var status)? = told.first else { throw SPDYError(description: "no status") }
+    guard case .binary(var status)? = told.first else { throw Missing() }
     #expect(status.readInteger(as: UInt8.self) == 3)
     #expect(String(buffer: status).contains(#""status":"Failure""#))
     #expect(told.last == .close(code: 1000, reason: ""))
