@@ -4,10 +4,13 @@ public import NIOCore
 public final class UpgradedConnection: Sendable {
   /// The channel beneath; handlers may be added to it by those who need more than bytes.
   public let channel: any Channel
+  /// The fields of the 101 response, on the client's side.
+  public let responseHeaders: HTTPFields
   let inbound: HTTPBodyStream
 
-  init(channel: any Channel, inbound: HTTPBodyStream) {
+  init(channel: any Channel, inbound: HTTPBodyStream, responseHeaders: HTTPFields = .init()) {
     self.channel = channel
+    self.responseHeaders = responseHeaders
     self.inbound = inbound
   }
 
@@ -31,20 +34,18 @@ public final class UpgradedConnection: Sendable {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.pump(into: other) }
       group.addTask { await other.pump(into: self) }
-      await group.waitForAll()
+      // What the side that ended has sent is written by now; upstream's proxy closes both here as well.
+      await group.next()
+      self.close()
+      other.close()
     }
-    close()
-    other.close()
   }
 
   private func pump(into other: UpgradedConnection) async {
     do {
       while let buffer = try await read() { try await other.write(buffer) }
-      try await other.closeOutput()
     } catch {
-      // Half-closing fails on TLS peers that are gone; either way nothing more can be carried.
-      other.close()
-      close()
+      // A broken connection ends the copying like a closed one.
     }
   }
 }

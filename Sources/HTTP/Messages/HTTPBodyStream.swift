@@ -61,6 +61,8 @@ public final class HTTPBodyStream: AsyncSequence, Sendable {
         return s.waiter
       }
       waiter?.resume(throwing: CancellationError())
+      // There is one reader, so its end is the end of reading.
+      abandon()
     }
   }
 
