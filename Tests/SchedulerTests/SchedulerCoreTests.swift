@@ -192,7 +192,7 @@ extension SchedulerCore {
   }
 
   /// Random churn: no node over-committed, and no pod left waiting while a node has room for it.
-  @Test(arguments: UInt64(1)...12)
+  @Test(arguments: UInt64(1)...4)
   func churn(seed: UInt64) {
     var random = Seeded(state: seed)
     var core = SchedulerCore(random: Seeded(state: seed))
@@ -200,7 +200,7 @@ extension SchedulerCore {
     var placed: [String: (pod: Pod, node: String)] = [:]
     var waiting: [String: Pod] = [:]
     var now = 0.0
-    for step in 0..<400 {
+    for step in 0..<250 {
       now += 1
       switch Int.random(in: 0..<10, using: &random) {
       case 0, 1:

@@ -1,3 +1,5 @@
+import API
+
 /// A pod that names a node runs there or nowhere.
 struct NodeName: FilterPlugin {
   let name = "NodeName"
