@@ -1,0 +1,57 @@
+import API
+
+/// Checks a label selector; none is fine.
+func checkLabelSelector(_ selector: LabelSelector?, _ path: FieldPath, _ errors: inout [FieldError]) {
+  guard let selector else { return }
+  checkLabels(selector.matchLabels, path.child("matchLabels"), &errors)
+  for (i, expression) in selector.matchExpressions.enumerated() {
+    let path = path.child("matchExpressions").index(i)
+    checkOperator(expression.`operator`, expression.values, path, &errors)
+    checkLabelName(expression.key, path.child("key"), &errors)
+    for (j, value) in expression.values.enumerated() {
+      for problem in Names.isLabelValue(value) {
+        errors.append(.invalid(path.child("values").index(j), value, problem))
+      }
+    }
+  }
+}
+
+private func checkOperator(_ op: String, _ values: [String], _ path: FieldPath, _ errors: inout [FieldError]) {
+  switch op {
+  case "In", "NotIn":
+    if values.isEmpty {
+      errors.append(.required(path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'"))
+    }
+  case "Exists", "DoesNotExist":
+    if !values.isEmpty {
+      errors.append(
+        .forbidden(path.child("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+    }
+  default: errors.append(.invalid(path.child("operator"), op, "not a valid selector operator"))
+  }
+}
+
+/// Checks the selector of a workload and that it fits the labels of its pods.
+func checkWorkloadSelector(
+  _ selector: LabelSelector?, template: [String: String], emptyMessage: String, _ path: FieldPath,
+  _ errors: inout [FieldError]
+) {
+  let selectorPath = path.child("selector")
+  guard let selector else {
+    errors.append(.required(selectorPath))
+    return
+  }
+  checkLabelSelector(selector, selectorPath, &errors)
+  if selector.matchLabels.isEmpty && selector.matchExpressions.isEmpty {
+    errors.append(.invalid(selectorPath, FieldJSON(selector), emptyMessage))
+  }
+  guard let matcher = try? selector.selector() else {
+    errors.append(.invalid(selectorPath, FieldJSON(selector), "invalid label selector"))
+    return
+  }
+  if !matcher.isEmpty && !matcher.matches(template) {
+    errors.append(
+      .invalid(
+        path.child("template", "metadata", "labels"), template, "`selector` does not match template `labels`"))
+  }
+}
