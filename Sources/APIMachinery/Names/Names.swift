@@ -27,7 +27,7 @@ public enum Names {
     return message + " (e.g. " + list + "regex used for validation is '" + pattern + "')"
   }
 
-  /// "must be no more than 63 characters".
+  /// "must be no more than 63 bytes".
   public static func maxLengthError(_ length: Int) -> String { "must be no more than \(length) bytes" }
   static let emptyError = "must be non-empty"
 
@@ -96,7 +96,7 @@ public enum Names {
       }
     default:
       return [
-        "a qualified name "
+        "a valid label key "
           + regexError(qualifiedNameMessage, qualifiedNameFmt, "MyName", "my.name", "123-abc")
           + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
       ]

@@ -14,7 +14,7 @@ public indirect enum SchemaFieldType: Sendable, Hashable {
 }
 
 /// One field of a type.
-public struct SchemaField: Sendable {
+public final class SchemaField: Sendable {
   /// The JSON name.
   public let name: String
   public let type: SchemaFieldType
@@ -36,6 +36,13 @@ public struct SchemaField: Sendable {
   /// "merge", "replace", "retainKeys", comma-separated, or "".
   public let patchStrategy: String
   public let patchMergeKey: String
+  /// `"f:name"`, as fieldsV1 writes the field.
+  let pathElement: [UInt8]
+  /// The type's place in the table, whatever lists and maps are around it.
+  /// Unsafe: written once by `SchemaTable.init`, before anyone else can see the type.
+  nonisolated(unsafe) var target: Schema?
+  /// How apply sees the field; written together with `target`.
+  nonisolated(unsafe) var shape = Shape.leaf
 
   public init(
     name: String, type: SchemaFieldType, protoNumber: Int = 0, required: Bool = false, ptr: Bool = false,
@@ -55,7 +62,11 @@ public struct SchemaField: Sendable {
     self.mapType = mapType
     self.patchStrategy = patchStrategy
     self.patchMergeKey = patchMergeKey
+    pathElement = Array("\"f:\(name)\"".utf8)
   }
+
+  /// The object type behind lists and maps, once the type is in a table.
+  public var objectType: Schema? { target }
 }
 
 /// A union of fields of which at most (or exactly) one may be set.
@@ -82,7 +93,8 @@ public final class Schema: Sendable {
   public let fields: [SchemaField]
   /// Unknown fields are kept (custom resources).
   public let preservesUnknownFields: Bool
-  private let positions: [String: Int]
+  /// For strict checks and the like: a field's place in `fields`.
+  let positions: [String: Int]
 
   public init(
     name: String, gvks: [GroupVersionKind] = [], mapType: String = "", unions: [SchemaUnion] = [],

@@ -11,6 +11,12 @@ public struct SchemaTable: Sendable {
         types[type.name] = type
         for gvk in type.gvks { kinds[gvk] = type }
       }
+      for type in list {
+        for field in type.fields where field.target == nil {
+          if let name = field.type.objectName { field.target = types[name] }
+          field.shape = Shape(field)
+        }
+      }
       self.types = types
       self.kinds = kinds
     }
@@ -29,4 +35,15 @@ public struct SchemaTable: Sendable {
 
   /// Every type.
   public var types: some Collection<Schema> { content.types.values }
+}
+
+extension SchemaFieldType {
+  /// The object type behind lists and maps.
+  var objectName: String? {
+    switch self {
+    case .object(let name): name
+    case .list(let element), .map(let element): element.objectName
+    default: nil
+    }
+  }
 }
