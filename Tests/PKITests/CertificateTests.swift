@@ -80,6 +80,18 @@ let start = Time(seconds: 1_800_000_000)
     #expect(throws: PKIError.self) { try SigningRequest(pem: lines.joined(separator: "\n") + "\n") }
   }
 
+  @Test func serialNumbersArePositiveAndShort() throws {
+    let authority = try CertificateAuthority.create(commonName: "test", now: start)
+    var seen: Set<String> = []
+    for _ in 0..<20 {
+      let issued = try authority.issue(CertificateRequest(commonName: "x", usages: [.clientAuth]), now: start)
+      let serial = try CertificateInfo(pem: issued.certificatePEM).serialNumber
+      #expect(serial.utf8.count == 32 && serial < "8")
+      seen.insert(serial)
+    }
+    #expect(seen.count == 20)
+  }
+
   @Test func nonsenseIsNamed() {
     #expect(throws: PKIError.self) { try CertificateInfo(pem: "nothing") }
     #expect(throws: PKIError.self) { try CertificateInfo(der: [1, 2, 3]) }

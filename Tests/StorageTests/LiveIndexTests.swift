@@ -54,7 +54,8 @@ import Testing
     for number in 0..<1000 where number % 2 == 0 { index.remove("/k/\(10_000 + number)") }
     index.set(value("/k/10001", 5000))
     #expect(index.count == 500)
-    #expect(copy.page(prefix: "/k/", after: nil, limit: nil).items.map(\.modRevision) == (0..<1000).map { Revision($0) })
+    let kept = copy.page(prefix: "/k/", after: nil, limit: nil).items.map(\.modRevision)
+    #expect(kept == (0..<1000).map { Revision($0) })
   }
 
   @Test func expiriesComeInOrder() {

@@ -19,14 +19,15 @@ public struct CertificateAuthority: Sendable {
 
   /// Makes a new, self-signed authority, with a given key or a new one.
   public static func create(
-    commonName: String, now: Time = .now, validity: Int64 = 10 * CertificateRequest.year, privateKeyPEM: String? = nil
+    commonName: String, now: Time = .now, validity: Int64 = 10 * CertificateRequest.year,
+    privateKeyPEM: String? = nil
   ) throws -> CertificateAuthority {
     let key =
       try privateKeyPEM.map { text in try CertificateParts.parse("private key") { try .init(pemEncoded: text) } }
       ?? X509.Certificate.PrivateKey(P256.Signing.PrivateKey())
     let subject = try CertificateParts.subject(commonName, [])
     let certificate = try X509.Certificate(
-      version: .v3, serialNumber: .init(), publicKey: key.publicKey,
+      version: .v3, serialNumber: CertificateParts.serialNumber(), publicKey: key.publicKey,
       notValidBefore: Date(timeIntervalSince1970: Double(now.seconds - backdate)),
       notValidAfter: Date(timeIntervalSince1970: Double(now.seconds + validity)), issuer: subject, subject: subject,
       extensions: CertificateParts.authorityExtensions(key.publicKey), issuerPrivateKey: key)
@@ -86,7 +87,8 @@ public struct CertificateAuthority: Sendable {
     let after = min(Date(timeIntervalSince1970: Double(now.seconds + validity)), certificate.notValidAfter)
     let extensions = try CertificateParts.leafExtensions(usages: usages, names: names, authority: certificate)
     return try X509.Certificate(
-      version: .v3, serialNumber: .init(), publicKey: publicKey, notValidBefore: before, notValidAfter: after,
+      version: .v3, serialNumber: CertificateParts.serialNumber(), publicKey: publicKey,
+      notValidBefore: before, notValidAfter: after,
       issuer: certificate.subject, subject: subject, extensions: extensions, issuerPrivateKey: key
     ).serializeAsPEM().text
   }

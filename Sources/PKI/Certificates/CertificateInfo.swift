@@ -18,6 +18,8 @@ public struct CertificateInfo: Sendable {
   public let notBefore: Time
   /// The last second it is valid.
   public let notAfter: Time
+  /// The serial number in hexadecimal.
+  public let serialNumber: String
   /// Whether it may sign others.
   public let isAuthority: Bool
   /// The fingerprint of its key, `sha256:` and 64 hexadecimal digits: what join tokens pin.
@@ -35,8 +37,10 @@ public struct CertificateInfo: Sendable {
   /// Reads the first certificate of a PEM text.
   public init(pem: String) throws {
     let document = try CertificateParts.parse("certificate") { () throws -> PEMDocument in
-      guard let first = try PEMDocument.parseMultiple(pemString: pem).first(where: { $0.discriminator == "CERTIFICATE" })
-      else { throw PKIError.malformed(what: "certificate", detail: "no PEM block of type CERTIFICATE") }
+      let documents = try PEMDocument.parseMultiple(pemString: pem)
+      guard let first = documents.first(where: { $0.discriminator == "CERTIFICATE" }) else {
+        throw PKIError.malformed(what: "certificate", detail: "no PEM block of type CERTIFICATE")
+      }
       return first
     }
     try self.init(der: document.derBytes)
@@ -56,6 +60,7 @@ public struct CertificateInfo: Sendable {
     let alternative = (try? certificate.extensions.subjectAlternativeNames) ?? SubjectAlternativeNames()
     dnsNames = alternative.dnsNames
     ipAddresses = alternative.addresses
+    serialNumber = certificate.serialNumber.bytes.hexadecimal
     notBefore = Time(seconds: Int64(certificate.notValidBefore.timeIntervalSince1970))
     notAfter = Time(seconds: Int64(certificate.notValidAfter.timeIntervalSince1970))
     if case .isCertificateAuthority = try? certificate.extensions.basicConstraints {

@@ -11,6 +11,13 @@ enum CertificateParts {
     return DistinguishedName(names)
   }
 
+  /// Sixteen random bytes, positive: the library's twenty can take one octet more than RFC 5280 allows.
+  static func serialNumber() -> X509.Certificate.SerialNumber {
+    var bytes = (0..<16).map { _ in UInt8.random(in: 0...255) }
+    bytes[0] = bytes[0] & 0x3F | 0x40
+    return X509.Certificate.SerialNumber(bytes: bytes)
+  }
+
   static func alternativeNames(_ dnsNames: [String], _ ipAddresses: [String]) throws -> SubjectAlternativeNames? {
     var names: [GeneralName] = []
     for name in dnsNames where !names.contains(.dnsName(name)) { names.append(.dnsName(name)) }
