@@ -1,7 +1,7 @@
 public import API
 public import Client
 public import Logging
-import NIOCore
+public import NIOCore
 import NIOPosix
 import Synchronization
 

@@ -9,7 +9,7 @@ struct Responder: Sendable {
   func respond(to bytes: [UInt8], limit: Int, stream: Bool, reply: @escaping @Sendable ([UInt8]?) -> Void) {
     guard let query = Query(parsing: bytes) else { return reply(Self.formatError(bytes)) }
     let limit = stream ? limit : min(limit, query.payloadSize)
-    func answer(_ code: ResponseCode, _ records: [Record] = [], _ additional: [Record] = [], mine: Bool = true) -> [UInt8] {
+    @Sendable func answer(_ code: ResponseCode, _ records: [Record] = [], _ additional: [Record] = [], mine: Bool = true) -> [UInt8] {
       var response = Response(query: query, code: code, authoritative: mine, answers: records, additional: additional)
       if mine && records.isEmpty { response.authority = [zone.authority(serial: 1)] }
       return response.encoded(limit: limit)

@@ -29,6 +29,12 @@ struct Ruleset: Sendable {
       commands += rules.map { "add rule \(table) \(name) \($0)" }
     }
     chain(
+      "nodeport-traffic", nil,
+      [
+        "meta l4proto . th dport != @local-nodeports meta mark set meta mark or \(Self.masqueradeMark)",
+        "meta l4proto . th dport vmap @nodeports",
+      ])
+    chain(
       "services", nil,
       (clusterCIDR.isEmpty
         ? []
@@ -36,12 +42,6 @@ struct Ruleset: Sendable {
           "ip daddr . meta l4proto . th dport vmap @services",
           "fib daddr type local ip daddr != 127.0.0.0/8 goto nodeport-traffic",
         ])
-    chain(
-      "nodeport-traffic", nil,
-      [
-        "meta l4proto . th dport != @local-nodeports meta mark set meta mark or \(Self.masqueradeMark)",
-        "meta l4proto . th dport vmap @nodeports",
-      ])
     chain("prerouting", "type nat hook prerouting priority -100", ["jump services"])
     chain("output", "type nat hook output priority -100", ["jump services"])
     chain(

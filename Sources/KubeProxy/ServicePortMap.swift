@@ -40,13 +40,15 @@ enum Container: String, CaseIterable, Sendable {
   case clusterIPs = "cluster-ips"
   case localNodePorts = "local-nodeports"
 
+  /// A map's value says `tcp dport` for what stands for any protocol's port: with `th dport`, nft 1.0.6 refuses a later
+  /// batch whose rule matches the protocol first ("conflicting protocols specified").
   var declaration: String {
     switch self {
     case .serviceEndpoints:
-      "map ip \(Ruleset.table) \(rawValue) { typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport ; }"
+      "map ip \(Ruleset.table) \(rawValue) { typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . tcp dport ; }"
     case .services: "map ip \(Ruleset.table) \(rawValue) { typeof ip daddr . meta l4proto . th dport : verdict ; }"
     case .nodePortEndpoints:
-      "map ip \(Ruleset.table) \(rawValue) { typeof meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport ; }"
+      "map ip \(Ruleset.table) \(rawValue) { typeof meta l4proto . th dport . numgen random mod 2 : ip daddr . tcp dport ; }"
     case .nodePorts: "map ip \(Ruleset.table) \(rawValue) { typeof meta l4proto . th dport : verdict ; }"
     case .hairpin: "set ip \(Ruleset.table) \(rawValue) { typeof ip saddr . ip daddr ; }"
     case .noEndpoints: "set ip \(Ruleset.table) \(rawValue) { typeof ip daddr . meta l4proto . th dport ; }"
