@@ -99,7 +99,7 @@ let rooms: [Room] = [
     name: "Commands",
     needs: [
       "APIServer", "StorageSQLite", "Scheduler", "ControllerManager", "ContainerRuntime", "Kubelet",
-      "KubeProxy", "ClusterDNS", "PKI", "Client", "HTTP", "API", "Linux", "Yams", "ArgumentParser", "Logging",
+      "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "Linux", "ArgumentParser", "Logging",
       "ServiceLifecycle", "NIOCore", "NIOPosix",
     ]),
   Room(name: "apus", needs: ["Commands"], kind: .executable),
