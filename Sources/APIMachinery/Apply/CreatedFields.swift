@@ -1,0 +1,157 @@
+/// The fieldsV1 of a newly created object, straight from its bytes in one pass: neither tree nor set is built.
+///
+/// Gives exactly what comparing with an empty object gives.
+struct CreatedFields {
+  /// A field of the object being read: its step, quoted, and what lies below; nothing for a leaf.
+  private struct Entry {
+    var step: [UInt8]
+    var content: [UInt8]
+  }
+
+  private static let leaf = Array("{}".utf8)
+  private static let dot = Array("\".\":{}".utf8)
+
+  /// nil if the object has no field to manage.
+  static func encode(
+    _ bytes: [UInt8], shape: Shape, empty: JSONValue, stripped: FieldSet, ignored: FieldSet
+  ) throws -> [UInt8]? {
+    try JSONReader.withReader(bytes) { reader in
+      try members(&reader, shape, empty, isRoot: true, stripped, ignored)
+    }
+  }
+
+  /// One value; `old` is what the empty object has in its place. nil if nothing differs.
+  private static func value(
+    _ reader: inout JSONReader, _ shape: Shape, _ old: JSONValue?, _ stripped: FieldSet?, _ ignored: FieldSet?
+  ) throws -> [UInt8]? {
+    if case .leaf = shape { return try atom(&reader, old) }
+    switch try reader.peek() {
+    case .object: return try members(&reader, shape, old, isRoot: false, stripped, ignored)
+    case .array where shape.isAssociative: return try items(&reader, shape, old)
+    case .null:
+      _ = try reader.readNull()
+      guard let old else { return leaf }
+      if case .object(let members) = old, members.isEmpty { return leaf }
+      return nil
+    default: return try atom(&reader, old)
+    }
+  }
+
+  private static func atom(_ reader: inout JSONReader, _ old: JSONValue?) throws -> [UInt8]? {
+    if let old { return try reader.value().equals(old) ? nil : leaf }
+    try reader.skipValue()
+    return leaf
+  }
+
+  private static func members(
+    _ reader: inout JSONReader, _ shape: Shape, _ old: JSONValue?, isRoot: Bool, _ stripped: FieldSet?,
+    _ ignored: FieldSet?
+  ) throws -> [UInt8]? {
+    var entries: [Entry] = []
+    var any = false
+    var oldMembers: [String: JSONValue]?
+    if case .object(let members)? = old { oldMembers = members }
+    try reader.beginObject()
+    while let key = try reader.nextKey() {
+      any = true
+      let name = key.string
+      var step: [UInt8]?
+      var below = Shape.deduced
+      switch shape {
+      case .structure(let schema):
+        if let field = schema.field(name) {
+          step = field.pathElement
+          below = field.shape
+        }
+      case .map(let element): below = element
+      default: break
+      }
+      var deeperStripped: FieldSet?
+      var deeperIgnored: FieldSet?
+      if stripped != nil || ignored != nil {
+        let text = "f:" + name
+        deeperIgnored = ignored?.children[text]
+        deeperStripped = stripped?.children[text]
+        if deeperIgnored?.isMember == true || (deeperStripped?.isMember == true && deeperStripped?.children.isEmpty == true) {
+          try reader.skipValue()
+          continue
+        }
+      }
+      if let content = try value(&reader, below, oldMembers?[name], deeperStripped, deeperIgnored) {
+        entries.append(Entry(step: step ?? quoted("f:" + name), content: content))
+      }
+    }
+    if !any {
+      guard let old else { return leaf }
+      return old.isNull ? leaf : nil
+    }
+    return joined(&entries, isMember: old == nil && !isRoot)
+  }
+
+  private static func items(_ reader: inout JSONReader, _ shape: Shape, _ old: JSONValue?) throws -> [UInt8]? {
+    var entries: [Entry] = []
+    var any = false
+    var met: Set<[UInt8]> = []
+    try reader.beginArray()
+    while try reader.nextElement() {
+      any = true
+      guard case .list(let keys, let schema) = shape else {
+        let step = quoted(pathElement(ofSetItem: try reader.value()))
+        if met.insert(step).inserted { entries.append(Entry(step: step, content: leaf)) }
+        continue
+      }
+      // The keys must be known before the item is: look ahead with a copy.
+      var ahead = reader
+      guard let text = schema.pathElement(of: try keyed(&ahead, keys), keys: keys) else {
+        try reader.skipValue()
+        continue
+      }
+      let step = quoted(text)
+      guard met.insert(step).inserted else {
+        try reader.skipValue()
+        continue
+      }
+      entries.append(Entry(step: step, content: try value(&reader, .structure(schema), nil, nil, nil) ?? leaf))
+    }
+    if !any { return old == .array([]) ? nil : leaf }
+    return joined(&entries, isMember: old == nil)
+  }
+
+  private static func keyed(_ reader: inout JSONReader, _ keys: [String]) throws -> JSONValue {
+    var found: [String: JSONValue] = [:]
+    guard try reader.peek() == .object else { return .null }
+    try reader.beginObject()
+    while let key = try reader.nextKey() {
+      let name = key.string
+      if keys.contains(name) {
+        found[name] = try reader.value()
+      } else {
+        try reader.skipValue()
+      }
+    }
+    return .object(found)
+  }
+
+  private static func joined(_ entries: inout [Entry], isMember: Bool) -> [UInt8]? {
+    if entries.isEmpty { return isMember ? leaf : nil }
+    entries.sort { $0.step.lexicographicallyPrecedes($1.step) }
+    var out: [UInt8] = []
+    out.reserveCapacity(entries.reduce(16) { $0 + $1.step.count + $1.content.count + 2 })
+    out.append(UInt8(ascii: "{"))
+    if isMember { out += dot }
+    for entry in entries {
+      if out.count > 1 { out.append(UInt8(ascii: ",")) }
+      out += entry.step
+      out.append(UInt8(ascii: ":"))
+      out += entry.content
+    }
+    out.append(UInt8(ascii: "}"))
+    return out
+  }
+
+  private static func quoted(_ text: String) -> [UInt8] {
+    var writer = JSONWriter(capacity: text.utf8.count + 2)
+    writer.string(text)
+    return writer.bytes
+  }
+}

@@ -1,0 +1,92 @@
+extension FieldManager {
+  /// The bytes of a created object with its managed fields: the fast path of every create.
+  public func create(_ bytes: [UInt8], manager name: String, now: Time) throws -> [UInt8] {
+    let layout = try MetadataLayout(bytes)
+    if layout.managedFields != nil {
+      // The client brought a list of its own, which must be understood.
+      return layout.replacing(try update(live: nil, new: JSONValue(parsing: bytes), manager: name, now: now), in: bytes)
+    }
+    let fields = try CreatedFields.encode(
+      bytes, shape: shape, empty: empty, stripped: Self.stripped, ignored: ignored)
+    guard let fields else { return bytes }
+    var writer = JSONWriter(capacity: fields.count + 160)
+    writer.beginArray()
+    let id = ManagedFields.Manager(name: name, operation: "Update", apiVersion: apiVersion, subresource: subresource)
+    ManagedFields.writeEntry(id, apiVersion, now, &writer) { $0.raw(fields) }
+    writer.endArray()
+    return layout.replacing(writer.bytes, in: bytes)
+  }
+
+  /// The bytes of an updated object with its managed fields; everything else stays as it is, member for member.
+  public func update(live: [UInt8], new bytes: [UInt8], manager name: String, now: Time) throws -> [UInt8] {
+    let old = try JSONValue(parsing: live)
+    let new = try JSONValue(parsing: bytes)
+    return try MetadataLayout(bytes).replacing(update(live: old, new: new, manager: name, now: now), in: bytes)
+  }
+}
+
+/// Where the members of `metadata` stand in an object's bytes.
+struct MetadataLayout {
+  private var body = 0..<0
+  private var members: [Range<Int>] = []
+  /// Which of the members is the list of managed fields.
+  private(set) var managedFields: Int?
+
+  init(_ bytes: [UInt8]) throws {
+    try JSONReader.withReader(bytes) { reader in
+      try reader.beginObject()
+      while let key = try reader.nextKey() {
+        guard key.equals("metadata"), try reader.peek() == .object else {
+          try reader.skipValue()
+          continue
+        }
+        reader.skipSpace()
+        let start = reader.offset
+        try reader.beginObject()
+        var from = reader.offset
+        while let name = try reader.nextKey() {
+          if name.equals("managedFields") { managedFields = members.count }
+          try reader.skipValue()
+          // From just behind the brace or comma: the member as it is written.
+          members.append(from..<reader.offset)
+          from = reader.offset
+          while from < bytes.count, bytes[from] != UInt8(ascii: ","), bytes[from] != UInt8(ascii: "}") { from += 1 }
+          from += 1
+        }
+        body = start..<reader.offset
+        return  // nothing behind the metadata matters
+      }
+    }
+  }
+
+  func replacing(_ object: JSONValue, in bytes: [UInt8]) -> [UInt8] {
+    guard let list = object["metadata"]?["managedFields"] else { return replacing(nil, in: bytes) }
+    var writer = JSONWriter(capacity: 1024)
+    // Read back so that fieldsV1's members come out in upstream's order.
+    (ManagedFields(list) ?? ManagedFields()).encode(to: &writer)
+    return replacing(writer.bytes, in: bytes)
+  }
+
+  /// The object with another list; nil for none. The list comes last, as in Go.
+  func replacing(_ list: [UInt8]?, in bytes: [UInt8]) -> [UInt8] {
+    if body.isEmpty { return bytes }
+    var out: [UInt8] = []
+    out.reserveCapacity(bytes.count + (list?.count ?? 0) + 20)
+    out += bytes[..<body.lowerBound]
+    out.append(UInt8(ascii: "{"))
+    var first = true
+    for (i, range) in members.enumerated() where i != managedFields {
+      if !first { out.append(UInt8(ascii: ",")) }
+      first = false
+      out += bytes[range]
+    }
+    if let list {
+      if !first { out.append(UInt8(ascii: ",")) }
+      out += "\"managedFields\":".utf8
+      out += list
+    }
+    out.append(UInt8(ascii: "}"))
+    out += bytes[body.upperBound...]
+    return out
+  }
+}
