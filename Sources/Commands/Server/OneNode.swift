@@ -56,6 +56,8 @@ struct OneNode: Sendable {
     serverConfiguration.kubeletCAFile = pki.authorityPath
     serverConfiguration.serviceAccountIssuer = "https://kubernetes.default.svc.\(arguments.clusterDomain)"
     serverConfiguration.serviceAccountKeyFile = pki.serviceAccountKeyPath
+    // A node need not be in anybody's DNS: its address comes first, as kubeadm has it.
+    serverConfiguration.kubeletPreferredAddressTypes = ["InternalIP", "ExternalIP", "Hostname"]
     serverConfiguration.gitVersion = Version.git
     let server = try APIServer(
       configuration: serverConfiguration, storage: storage, group: group, logger: log("kube-apiserver"))
@@ -63,11 +65,11 @@ struct OneNode: Sendable {
     try pki.kubeconfig(for: .admin, server: "https://127.0.0.1:\(port)").write(to: directories.adminKubeconfig)
 
     func client(_ user: String, _ groups: [String] = []) -> APIClient {
-      let identity = UserInfo(name: user, groups: groups + [UserInfo.authenticatedGroup])
+      let identity = RequestUser(name: user, groups: groups + [RequestUser.authenticatedGroup])
       return APIClient(transport: server.transport(for: identity), userAgent: "apus/\(Version.git)")
     }
     // One decoded object per kind and revision serves every component of the process.
-    let informers = InformerFactory(client: client("system:apus-informers", [UserInfo.mastersGroup]), logger: log("informers"))
+    let informers = InformerFactory(client: client("system:apus-informers", [RequestUser.mastersGroup]), logger: log("informers"))
 
     let scheduler = Scheduler(
       client: client("system:kube-scheduler"), informers: informers, configuration: .init(), logger: log("kube-scheduler"))
@@ -81,10 +83,10 @@ struct OneNode: Sendable {
     controllerConfiguration.clusterSigning = .init(
       certificatePEM: authority.certificatePEM, privateKeyPEM: authority.privateKeyPEM)
     let controllers = ControllerManager(
-      client: client("system:kube-controller-manager", [UserInfo.mastersGroup]), informers: informers,
+      client: client("system:kube-controller-manager", [RequestUser.mastersGroup]), informers: informers,
       configuration: controllerConfiguration, logger: log("kube-controller-manager"))
 
-    let nodeClient = client("system:node:\(nodeName)", [UserInfo.nodesGroup])
+    let nodeClient = client("system:node:\(nodeName)", [RequestUser.nodesGroup])
     var kubeletConfiguration = KubeletConfiguration(nodeName: nodeName)
     kubeletConfiguration.rootDirectory = directories.kubelet
     kubeletConfiguration.podLogsDirectory = "\(directories.dataDir)/logs/pods"
@@ -107,7 +109,7 @@ struct OneNode: Sendable {
       configuration: .init(nodeName: nodeName, clusterCIDR: arguments.clusterCIDR), logger: log("kube-proxy"))
 
     let dns = ClusterDNS(
-      client: client("system:apus-dns", [UserInfo.mastersGroup]), informers: informers,
+      client: client("system:apus-dns", [RequestUser.mastersGroup]), informers: informers,
       configuration: .init(
         domain: arguments.clusterDomain, address: nodeAddress, resolvers: ResolverFile.nameServers(),
         serviceAddress: arguments.clusterDNS), group: group, logger: log("cluster-dns"))
