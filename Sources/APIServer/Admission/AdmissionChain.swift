@@ -1,0 +1,78 @@
+import API
+import APIMachinery
+
+/// What admission knows of a request.
+struct AdmissionRequest: Sendable {
+  enum Operation: Sendable { case create, update, delete }
+
+  let operation: Operation
+  let resource: ServedResource
+  let subresource: String
+  let namespace: String
+  let name: String
+  let user: UserInfo
+  let old: LiveObject?
+  let warnings: Warnings
+  /// Called when the change is decided, with whether it was committed.
+  private var endings: [@Sendable (Bool) -> Void] = []
+
+  init(_ context: WriteContext, operation: Operation, old: LiveObject?) {
+    self.operation = operation
+    self.old = old
+    resource = context.resource
+    subresource = context.subresource
+    namespace = context.namespace
+    name = context.name
+    user = context.user
+    warnings = context.warnings
+  }
+
+  mutating func atEnd(_ body: @escaping @Sendable (_ committed: Bool) -> Void) { endings.append(body) }
+
+  func finish(committed: Bool) { for ending in endings { ending(committed) } }
+
+  /// Whether the request is `operation` of the core resource itself.
+  func isCore(_ name: String, _ operation: Operation) -> Bool {
+    self.operation == operation && subresource.isEmpty && resource.info.resource == name
+      && resource.info.group.isEmpty
+  }
+
+  func isFor(_ group: String, _ name: String, _ operation: Operation) -> Bool {
+    self.operation == operation && subresource.isEmpty && resource.info.resource == name
+      && resource.info.group == group
+  }
+
+  func forbidden(_ objectName: String, _ message: String) -> StatusError {
+    .forbidden(resource.groupResource, objectName, message)
+  }
+}
+
+/// A check or change between a request and the store.
+protocol AdmissionPlugin: Sendable {
+  func mutate(_ object: inout LiveObject, _ request: AdmissionRequest, _ registry: Registry) throws
+  func validate(_ object: LiveObject, _ request: AdmissionRequest, _ registry: Registry) throws
+}
+
+extension AdmissionPlugin {
+  func mutate(_ object: inout LiveObject, _ request: AdmissionRequest, _ registry: Registry) throws {}
+  func validate(_ object: LiveObject, _ request: AdmissionRequest, _ registry: Registry) throws {}
+}
+
+/// The plugins in their order.
+struct AdmissionChain: Sendable {
+  let plugins: [any AdmissionPlugin]
+
+  static let standard = AdmissionChain(plugins: [
+    NamespaceLifecycle(), ServiceAccountAdmission(), TaintNodesByCondition(), PriorityAdmission(),
+    DefaultTolerationSeconds(), DefaultStorageClass(), DefaultIngressClass(), StorageObjectInUseProtection(),
+    RuntimeClassAdmission(),
+  ])
+
+  func mutate(_ object: inout LiveObject, _ request: inout AdmissionRequest, _ registry: Registry) throws {
+    for plugin in plugins { try plugin.mutate(&object, request, registry) }
+  }
+
+  func validate(_ object: LiveObject, _ request: AdmissionRequest, _ registry: Registry) throws {
+    for plugin in plugins { try plugin.validate(object, request, registry) }
+  }
+}

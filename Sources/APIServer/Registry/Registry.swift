@@ -1,0 +1,202 @@
+import API
+import APIMachinery
+import APIMeta
+import APISchema
+import HTTP
+import Logging
+import Storage
+import Synchronization
+
+/// Settings of the registry.
+struct RegistryConfiguration: Sendable {
+  /// Range of cluster addresses.
+  var serviceClusterIPRange = "10.96.0.0/12"
+  var serviceNodePortRange: ClosedRange<Int> = 30000...32767
+  /// What the `kubernetes` Service leads to.
+  var advertiseAddress = "127.0.0.1"
+  var securePort = 6443
+  /// Seconds after which a watch without a timeout of its own ends, doubled at random.
+  var minRequestTimeout = 1800
+  var bookmarkInterval = 60
+  var eventSecondsToLive = 3600
+
+  init() {}
+}
+
+/// Serves every resource from the watch caches, and commits changes to the store.
+final class Registry: Sendable {
+  /// Serves a resource or subresource that the registry does not store, such as a review.
+  typealias Handler = @Sendable (ResourceRequest) async throws -> HTTPResponse
+
+  let storage: any Storage
+  let configuration: RegistryConfiguration
+  let tokenIssuer: (any TokenIssuer)?
+  let logger: Logger
+  let hub: CacheHub
+  let watches = WatchTicker()
+  let admission: AdmissionChain
+  let addresses: ServiceAllocator
+  let now: @Sendable () -> Time
+
+  private let byVersion: [GroupVersionResource: ServedResource]
+  private let byGroup: [GroupResource: ServedResource]
+  private let byKind: [GroupVersionKind: ServedResource]
+  private let handlers = Mutex<[String: Handler]>([:])
+
+  init(
+    storage: any Storage, configuration: RegistryConfiguration = RegistryConfiguration(),
+    tokenIssuer: (any TokenIssuer)? = nil, now: @escaping @Sendable () -> Time = { Time.now },
+    logger: Logger
+  ) throws {
+    self.storage = storage
+    self.configuration = configuration
+    self.tokenIssuer = tokenIssuer
+    self.now = now
+    self.logger = logger
+    let layout = StorageLayout(builtInResources)
+    hub = CacheHub(layout.indexes)
+    var byVersion: [GroupVersionResource: ServedResource] = [:]
+    var byGroup: [GroupResource: ServedResource] = [:]
+    var byKind: [GroupVersionKind: ServedResource] = [:]
+    for info in builtInResources {
+      let (stored, prefix) = layout.home(info)
+      let served = ServedResource(
+        info: info, storedIn: stored, cache: layout.isStored(info) ? hub[prefix] : nil, prefix: prefix)
+      byVersion[GroupVersionResource(group: info.group, version: info.version, resource: info.resource)] = served
+      byKind[served.gvk] = served
+      if served.apiVersion == served.storedVersion || byGroup[served.groupResource] == nil {
+        byGroup[served.groupResource] = served
+      }
+    }
+    self.byVersion = byVersion
+    self.byGroup = byGroup
+    self.byKind = byKind
+    addresses = try ServiceAllocator(
+      range: configuration.serviceClusterIPRange, ports: configuration.serviceNodePortRange)
+    admission = AdmissionChain.standard
+  }
+
+  /// Fills the caches, then makes what every cluster has: system namespaces, priority classes and the
+  /// `kubernetes` Service.
+  func start() async throws {
+    try hub.start(storage)
+    if let services = byGroup[GroupResource(group: "", resource: "services")]?.cache {
+      addresses.follow(services)
+    }
+    try await Bootstrap(registry: self).run()
+  }
+
+  func stop() {
+    hub.stop()
+    watches.stop()
+  }
+
+  // MARK: - Lookups
+
+  func resource(_ group: String, _ version: String, _ resource: String) -> ServedResource? {
+    byVersion[GroupVersionResource(group: group, version: version, resource: resource)]
+  }
+
+  /// The resource in the version that it is stored in.
+  func resource(_ groupResource: GroupResource) -> ServedResource? { byGroup[groupResource] }
+
+  func resource(kind: GroupVersionKind) -> ServedResource? { byKind[kind] }
+
+  func resource<T: APIObject>(_ type: T.Type) -> ServedResource? { byGroup[T.groupResource] }
+
+  /// Lets another part of the server answer for `group/resource` or `group/resource/subresource`.
+  func serve(_ group: String, _ resource: String, subresource: String = "", with handler: @escaping Handler) {
+    handlers.withLock { $0["\(group)/\(resource)/\(subresource)"] = handler }
+  }
+
+  func handler(_ info: RequestInfo) -> Handler? {
+    handlers.withLock { $0["\(info.apiGroup)/\(info.resource)/\(info.subresource)"] }
+  }
+
+  // MARK: - Requests
+
+  /// Answers reads from the cache without waiting; nil means: call `handle`.
+  func handleSync(_ request: ResourceRequest) -> HTTPResponse? {
+    let info = request.info
+    guard info.subresource.isEmpty, info.verb == "get" || info.verb == "list",
+      let resource = resource(info.apiGroup, info.apiVersion, info.resource), resource.cache != nil
+    else { return nil }
+    do {
+      return info.verb == "get" ? try get(resource, request) : try listNow(resource, request)
+    } catch {
+      return errorResponse(error)
+    }
+  }
+
+  /// Answers any request for a resource. Errors become Status answers.
+  func handle(_ request: ResourceRequest) async -> HTTPResponse {
+    do { return try await route(request) } catch { return errorResponse(error) }
+  }
+
+  private func route(_ request: ResourceRequest) async throws -> HTTPResponse {
+    let info = request.info
+    guard let resource = resource(info.apiGroup, info.apiVersion, info.resource) else {
+      throw StatusError.pathNotFound
+    }
+    if let handler = handler(info) { return try await handler(request) }
+    if !info.subresource.isEmpty {
+      guard resource.has(subresource: info.subresource) else { throw StatusError.pathNotFound }
+      return try await subresource(resource, request)
+    }
+    if resource.info.resource == "bindings", info.verb == "create" { return try await bind(resource, request) }
+    if resource.info.resource == "componentstatuses" { return try componentStatuses(resource, request) }
+    guard resource.cache != nil, resource.info.verbs.contains(info.verb) else {
+      throw StatusError.methodNotSupported(resource.groupResource, info.verb)
+    }
+    switch info.verb {
+    case "get": return try get(resource, request)
+    case "list": return try await list(resource, request)
+    case "watch": return try await watch(resource, request)
+    case "create": return try await create(resource, request)
+    case "update": return try await update(resource, request)
+    case "patch": return try await patch(resource, request)
+    case "delete": return try await delete(resource, request)
+    case "deletecollection": return try await deleteCollection(resource, request)
+    default: throw StatusError.methodNotSupported(resource.groupResource, info.verb)
+    }
+  }
+}
+
+/// Which resources share a place in the store, and in which version they lie there.
+struct StorageLayout {
+  private var homes: [GroupResource: ResourceInfo] = [:]
+  var indexes: [String: [StaticString]?] = [:]
+
+  init(_ resources: [ResourceInfo]) {
+    for info in resources where !info.storageVersion.isEmpty {
+      let resource = GroupResource(group: info.group, resource: info.resource)
+      let hasType = Kinds.type(for: Self.kind(info)) != nil
+      if homes[resource] == nil || hasType { homes[resource] = info }
+    }
+    // Both groups' events are one collection, kept in the core form.
+    if let core = homes[GroupResource(group: "", resource: "events")] {
+      homes[GroupResource(group: "events.k8s.io", resource: "events")] = core
+    }
+    for (resource, home) in homes where resource.group == home.group {
+      let prefix = Self.prefix(home)
+      indexes[prefix] = .some(Traits.of(resource).index)
+    }
+  }
+
+  func isStored(_ info: ResourceInfo) -> Bool {
+    homes[GroupResource(group: info.group, resource: info.resource)] != nil
+  }
+
+  func home(_ info: ResourceInfo) -> (ResourceInfo, prefix: String) {
+    let home = homes[GroupResource(group: info.group, resource: info.resource)] ?? info
+    return (home, Self.prefix(home))
+  }
+
+  private static func prefix(_ info: ResourceInfo) -> String {
+    info.group.isEmpty ? info.resource : "\(info.resource).\(info.group)"
+  }
+
+  private static func kind(_ info: ResourceInfo) -> GroupVersionKind {
+    GroupVersionKind(group: info.group, version: info.version, kind: info.kind)
+  }
+}

@@ -1,0 +1,152 @@
+import APIMachinery
+import HTTP
+import Yams
+
+/// Media types that a body may have.
+let acceptedBodies = ["application/json", "application/yaml"]
+
+extension Registry {
+  /// The request's body as JSON bytes, with its type checked against the resource's.
+  func jsonBody(_ request: ResourceRequest, kind: GroupVersionKind) throws -> [UInt8] {
+    let bytes: [UInt8]
+    switch request.contentType {
+    case "application/json", "": bytes = request.body
+    case "application/yaml", "application/x-yaml", "text/yaml":
+      do { bytes = try yamlToJSON(request.body) } catch {
+        throw unrecognized(kind, "error converting YAML to JSON: \(error)", request.body)
+      }
+    default: throw StatusError.unsupportedMediaType(accepted: acceptedBodies)
+    }
+    return bytes
+  }
+
+  func unrecognized(_ kind: GroupVersionKind, _ problem: String, _ body: [UInt8]) -> StatusError {
+    let shown: String
+    if body.first == UInt8(ascii: "{") {
+      shown = body.count > 30 ? String(decoding: body.prefix(30), as: UTF8.self) + " ..." : String(decoding: body, as: UTF8.self)
+    } else {
+      let digits = Array("0123456789abcdef")
+      shown =
+        body.prefix(30).map { "\(digits[Int($0 >> 4)])\(digits[Int($0 & 15)])" }.joined()
+        + (body.count > 30 ? " ..." : "")
+    }
+    return .badRequest(
+      "the object provided is unrecognized (must be of type \(kind.kind)): \(problem) (\(shown))")
+  }
+
+  func cannotHandle(_ kind: GroupVersionKind, _ problem: String) -> StatusError {
+    .badRequest(
+      "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): \(problem)")
+  }
+
+  /// Reads the body of a create or update: checks its type, and its fields as far as the client wants that.
+  func decodeBody(
+    _ resource: ServedResource, _ request: ResourceRequest, _ options: WriteOptions, _ warnings: Warnings,
+    kind: GroupVersionKind? = nil, schema: Schema? = nil
+  ) throws -> RawObject {
+    let kind = kind ?? resource.gvk
+    let bytes = try jsonBody(request, kind: kind)
+    let raw: RawObject
+    do { raw = try RawObject(bytes) } catch {
+      throw unrecognized(kind, "couldn't get version/kind; json parse error: \(message(error))", request.body)
+    }
+    let sentVersion = raw.string("apiVersion") ?? ""
+    let sentKind = raw.string("kind") ?? ""
+    if !sentKind.isEmpty, sentKind != kind.kind {
+      throw cannotHandleOther(kind, sent: sentKind, version: sentVersion)
+    }
+    if !sentVersion.isEmpty, sentVersion != kind.apiVersion {
+      throw StatusError.badRequest(
+        "the API version in the data (\(sentVersion)) does not match the expected API version (\(kind.apiVersion))")
+    }
+    if options.fieldValidation != .ignore, let schema = schema ?? resource.schema {
+      let errors = strictErrors(bytes, schema: schema)
+      if !errors.isEmpty {
+        if options.fieldValidation == .strict {
+          throw cannotHandle(kind, "strict decoding error: " + errors.joined(separator: ", "))
+        }
+        for error in errors { warnings.add(error) }
+      }
+    }
+    return raw
+  }
+
+  private func cannotHandleOther(_ kind: GroupVersionKind, sent: String, version: String) -> StatusError {
+    .badRequest(
+      "\(sent) in version \"\(version.split(separator: "/").last ?? "")\" cannot be handled as a \(kind.kind): "
+        + "converting (\(version), Kind=\(sent)) to (\(kind.apiVersion), Kind=\(kind.kind)): unknown conversion")
+  }
+
+  /// The object in a body, in stored version.
+  func object(_ resource: ServedResource, _ raw: RawObject) throws -> LiveObject {
+    do {
+      guard let conversion = resource.conversion else { return try LiveObject(resource, bytes: raw.encoded()) }
+      var tree = try JSONValue(parsing: raw.encoded())
+      conversion.toStored(&tree)
+      var bytes = storedForm(tree)
+      if let version = tree["metadata"]?["resourceVersion"]?.stringValue, !version.isEmpty {
+        // Stored form has no version, but an update's precondition must survive.
+        bytes = Array("{\"metadata\":{\"resourceVersion\":\"\(version)\"".utf8)
+          + (bytes[13] == UInt8(ascii: "}") ? [] : [UInt8(ascii: ",")]) + bytes[13...]
+      }
+      return try LiveObject(resource, bytes: bytes)
+    } catch let error as JSONError {
+      throw cannotHandle(resource.gvk, error.message)
+    }
+  }
+
+  func message(_ error: any Error) -> String { (error as? JSONError)?.message ?? "\(error)" }
+}
+
+/// YAML as JSON bytes. Numbers and booleans keep their type, everything else is text.
+func yamlToJSON(_ body: [UInt8]) throws -> [UInt8] {
+  guard let node = try Yams.compose(yaml: String(decoding: body, as: UTF8.self)) else { return Array("null".utf8) }
+  return try jsonTree(node).encoded()
+}
+
+private struct YAMLProblem: Error, CustomStringConvertible { var description: String }
+
+private func jsonTree(_ node: Node) throws -> JSONValue {
+  switch node {
+  case .mapping(let mapping):
+    var fields: [String: JSONValue] = [:]
+    for (key, value) in mapping {
+      guard case .scalar(let scalar) = key else { throw YAMLProblem(description: "map key is not a scalar") }
+      fields[scalar.string] = try jsonTree(value)
+    }
+    return .object(fields)
+  case .sequence(let sequence): return .array(try sequence.map(jsonTree))
+  case .scalar(let scalar):
+    guard scalar.style == .plain || scalar.style == .any else { return .string(scalar.string) }
+    switch node.tag.name {
+    case .null: return .null
+    case .bool: return node.bool.map { .bool($0) } ?? .string(scalar.string)
+    case .int: return node.int.map { .int(Int64($0)) } ?? .string(scalar.string)
+    case .float: return node.float.map { .double($0) } ?? .string(scalar.string)
+    default: return .string(scalar.string)
+    }
+  default: throw YAMLProblem(description: "unresolved alias")
+  }
+}
+
+/// A JSON answer rendered as YAML.
+func yamlResponse(_ status: Int, _ body: [UInt8], _ warnings: [String]) throws -> HTTPResponse {
+  let text = try Yams.serialize(node: yamlNode(JSONValue(parsing: body)))
+  var response = HTTPResponse(status: status, body: .bytes(Array(text.utf8)))
+  response.headers.add("Content-Type", "application/yaml")
+  addWarnings(warnings, to: &response)
+  return response
+}
+
+private func yamlNode(_ value: JSONValue) -> Node {
+  switch value {
+  case .null: return Node("null", Tag(.null))
+  case .bool(let flag): return Node(flag ? "true" : "false", Tag(.bool))
+  case .int(let number): return Node(String(number), Tag(.int))
+  case .double(let number): return Node("\(number)", Tag(.float))
+  case .string(let text): return Node(text, Tag(.str), .doubleQuoted)
+  case .array(let items): return Node(items.map(yamlNode), Tag(.seq))
+  case .object(let fields):
+    return Node(fields.sorted { $0.key < $1.key }.map { (Node($0.key, Tag(.str)), yamlNode($0.value)) }, Tag(.map))
+  }
+}

@@ -1,0 +1,138 @@
+import API
+import APIMachinery
+import APIMeta
+import HTTP
+import Storage
+import Validation
+
+extension Registry {
+  func create(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
+    let context = try WriteContext(resource, request, kind: "CreateOptions")
+    let raw = try decodeBody(resource, request, context.options, context.warnings)
+    let object = try object(resource, raw)
+    if !request.info.name.isEmpty, object.metadata.name != request.info.name {
+      throw StatusError.methodNotSupported(resource.groupResource, "create")
+    }
+    let stored = try await create(context, object)
+    return try answer(201, resource, stored, request, warnings: context.warnings.all)
+  }
+
+  /// Creates an object, with a new generated name for each attempt that meets a taken one.
+  func create(_ context: WriteContext, _ object: LiveObject) async throws -> CachedObject {
+    let base = object.metadata.generateName
+    guard object.metadata.name.isEmpty, !base.isEmpty else { return try await createOnce(context, object) }
+    var attempts = 0
+    while true {
+      var named = object
+      named.metadata.name = String(base.prefix(58)) + Identifiers.suffix()
+      do { return try await createOnce(context, named) } catch let error as StatusError where error.isAlreadyExists {
+        attempts += 1
+        if attempts >= 8 {
+          var last = error
+          last.message = "\(error.message), the server was not able to generate a unique name for the object"
+          throw last
+        }
+      }
+    }
+  }
+
+  private func createOnce(_ context: WriteContext, _ sent: LiveObject) async throws -> CachedObject {
+    let resource = context.resource
+    var object = sent
+    var metadata = object.metadata
+    try checkNamespace(context, &metadata)
+    if !metadata.resourceVersion.isEmpty, metadata.resourceVersion != "0" {
+      throw StatusError.badRequest("resourceVersion should not be set on objects to be created")
+    }
+    metadata.resourceVersion = ""
+    metadata.uid = Identifiers.uid()
+    metadata.creationTimestamp = now()
+    metadata.deletionTimestamp = nil
+    metadata.deletionGracePeriodSeconds = nil
+    metadata.selfLink = ""
+    if case .none = resource.traits.generation {} else { metadata.generation = 1 }
+    let sentFields = metadata.managedFields
+    metadata.managedFields = []
+    object.metadata = metadata
+    object = try resetStatus(context, object)
+    prepareForCreate(&object, context)
+    object = defaulted(object)
+
+    var admitted = AdmissionRequest(context, operation: .create, old: nil)
+    try admission.mutate(&object, &admitted, self)
+    object = defaulted(object)
+    do {
+      try allocateForCreate(&object, context, &admitted)
+      try validateNew(object, context)
+      try admission.validate(object, admitted, self)
+      object.metadata.managedFields = sentFields
+      try trackFields(&object, old: nil, context)
+      let stored = try await commitNew(object, context)
+      admitted.finish(committed: !context.options.dryRun)
+      return stored
+    } catch {
+      admitted.finish(committed: false)
+      throw error
+    }
+  }
+
+  private func commitNew(_ object: LiveObject, _ context: WriteContext) async throws -> CachedObject {
+    let resource = context.resource
+    let key = resource.key(context.namespace, object.metadata.name)
+    let bytes = object.stored()
+    if context.options.dryRun {
+      if let taken = resource.cache?.object(key) { throw alreadyExists(context, object.metadata.name, taken) }
+      return cached(context, object.metadata, bytes, 0)
+    }
+    let ttl = resource.traits.secondsToLive.map { _ in configuration.eventSecondsToLive }
+    switch try await storage.put(storageKey(resource, key), bytes, if: .absent, ttl: ttl) {
+    case .committed(let value, _):
+      return cached(context, object.metadata, bytes, value.modRevision)
+    case .conflict:
+      throw alreadyExists(context, object.metadata.name, resource.cache?.object(key))
+    }
+  }
+
+  private func alreadyExists(_ context: WriteContext, _ name: String, _ taken: CachedObject?) -> StatusError {
+    var error = StatusError.alreadyExists(context.resource.groupResource, name)
+    if taken?.deleting == true { error.message = "object is being deleted: \(error.message)" }
+    return error
+  }
+
+  private func validateNew(_ object: LiveObject, _ context: WriteContext) throws {
+    var errors: [FieldError] = []
+    if object.metadata.name.isEmpty {
+      errors.append(.required("metadata.name", "name or generateName is required"))
+    }
+    if case .typed(let typed) = object {
+      for error in validateCreate(typed) where !errors.contains(error) { errors.append(error) }
+    } else if !object.metadata.name.isEmpty {
+      for problem in Names.isDNS1123Subdomain(object.metadata.name) {
+        errors.append(.invalid("metadata.name", object.metadata.name, problem))
+      }
+    }
+    if !errors.isEmpty { throw context.invalid(object.metadata.name, errors) }
+  }
+
+  /// Status is not the creator's to set, except where upstream lets it be.
+  private func resetStatus(_ context: WriteContext, _ object: LiveObject) throws -> LiveObject {
+    guard context.resource.has(subresource: "status") else { return object }
+    switch context.resource.traits.createStatus {
+    case .keep: return object
+    case .clear: return try replacing(context.resource, object, "status", nil)
+    case .set(let status): return try replacing(context.resource, object, "status", status.encoded()[...])
+    }
+  }
+
+  /// The object with another value in one top-level field.
+  func replacing(_ resource: ServedResource, _ object: LiveObject, _ field: String, _ value: ArraySlice<UInt8>?)
+    throws -> LiveObject
+  {
+    var raw = try RawObject(object.stored())
+    if value == nil, raw[field] == nil { return object }
+    raw[field] = value
+    var result = try LiveObject(resource, bytes: raw.encoded())
+    result.metadata.resourceVersion = object.metadata.resourceVersion
+    return result
+  }
+}

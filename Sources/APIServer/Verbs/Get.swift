@@ -1,0 +1,66 @@
+import APIMachinery
+import HTTP
+
+extension Registry {
+  /// One object, from the cache.
+  func get(_ resource: ServedResource, _ request: ResourceRequest) throws -> HTTPResponse {
+    let object = try existing(resource, request.info.namespace, request.info.name)
+    if let text = request.parameter("resourceVersion"), !text.isEmpty, let version = UInt64(text),
+      version > max(hub.clock.current, object.revision)
+    {
+      throw StatusError.tooLargeResourceVersion(version, current: hub.clock.current)
+    }
+    return try answer(200, resource, object, request)
+  }
+
+  /// The object, or 404.
+  func existing(_ resource: ServedResource, _ namespace: String, _ name: String) throws -> CachedObject {
+    guard let cache = resource.cache, let object = cache.object(resource.key(namespace, name)) else {
+      throw StatusError.notFound(resource.groupResource, name)
+    }
+    return object
+  }
+
+  /// An object in the form that the client asked for.
+  func answer(
+    _ status: Int, _ resource: ServedResource, _ object: CachedObject, _ request: ResourceRequest,
+    warnings: [String] = []
+  ) throws -> HTTPResponse {
+    let (output, yaml) = try Output.negotiate(request.accept)
+    let bytes: [UInt8]
+    switch output {
+    case .object:
+      if resource.conversion == nil, !yaml {
+        var response = HTTPResponse(
+          status: status,
+          body: .slices([
+            ArraySlice(resource.header.utf8), ArraySlice(object.versionField().utf8), object.tail,
+          ]))
+        response.headers.add("Content-Type", "application/json")
+        response.headers.add("Cache-Control", "no-cache, private")
+        addWarnings(warnings, to: &response)
+        return response
+      }
+      bytes = resource.served(object)
+    case .table: bytes = try table(resource, [object], version: String(object.revision), request)
+    case .partialMetadata:
+      bytes = partialMetadata(object, header: partialMetadataHeader)
+    }
+    return yaml ? try yamlResponse(status, bytes, warnings) : jsonResponse(status, bytes, warnings: warnings)
+  }
+}
+
+let partialMetadataHeader = "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{"
+
+/// An object cut down to its metadata.
+func partialMetadata(_ object: CachedObject, header: String) -> [UInt8] {
+  var out = Array(header.utf8)
+  out.append(contentsOf: object.versionField().utf8)
+  if let range = topLevelFields(object.bytes)["metadata"] {
+    out.append(contentsOf: object.bytes[(range.lowerBound + 1)..<range.upperBound])
+  } else {
+    out.append(UInt8(ascii: "}"))
+  }
+  out.append(UInt8(ascii: "}"))
+  return out
+}

@@ -1,0 +1,119 @@
+import API
+import APIMachinery
+import APIMeta
+import HTTP
+
+/// The patch formats.
+enum PatchType: String, Sendable, CaseIterable {
+  case json = "application/json-patch+json"
+  case merge = "application/merge-patch+json"
+  case strategic = "application/strategic-merge-patch+json"
+  case apply = "application/apply-patch+yaml"
+
+  static func of(_ request: ResourceRequest) throws -> PatchType {
+    guard let type = PatchType(rawValue: request.contentType) else {
+      throw StatusError.unsupportedMediaType(accepted: allCases.map(\.rawValue))
+    }
+    return type
+  }
+}
+
+extension Registry {
+  func patch(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
+    let type = try PatchType.of(request)
+    let context = try WriteContext(resource, request, kind: "PatchOptions")
+    try checkPatchOptions(type, request)
+    if type == .apply { return try await apply(context, request) }
+    let patch = try parsePatch(type, request)
+    let stored = try await update(context, source: .patch) { old in
+      try self.patched(context, old, type, patch)
+    }
+    return try answer(200, resource, stored, request, warnings: context.warnings.all)
+  }
+
+  func checkPatchOptions(_ type: PatchType, _ request: ResourceRequest) throws {
+    var errors: [FieldError] = []
+    if type == .apply {
+      if (request.parameter("fieldManager") ?? "").isEmpty {
+        errors.append(.required("fieldManager", "is required for apply patch"))
+      }
+    } else if request.parameter("force") != nil {
+      errors.append(.forbidden("force", "may not be specified for non-apply patch"))
+    }
+    if !errors.isEmpty { throw StatusError.invalid(group: "meta.k8s.io", kind: "PatchOptions", name: "", errors) }
+  }
+
+  func parsePatch(_ type: PatchType, _ request: ResourceRequest) throws -> JSONValue {
+    do {
+      let patch = try JSONValue(parsing: request.body)
+      if type == .json, patch.arrayValue == nil {
+        throw StatusError.badRequest(
+          "json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+      }
+      if type != .json, patch.objectValue == nil {
+        throw StatusError.badRequest("Invalid JSON Patch")
+      }
+      return patch
+    } catch let error as JSONError {
+      throw StatusError.badRequest("error decoding patch: \(error.message)")
+    }
+  }
+
+  /// A document after a patch.
+  func patchedTree(_ tree: JSONValue, _ type: PatchType, _ patch: JSONValue, schema: Schema?) throws -> JSONValue {
+    switch type {
+    case .json:
+      do { return try applyJSONPatch(tree, patch) } catch let error as StatusError { throw error } catch {
+        throw StatusError(
+          code: 422, reason: "Invalid",
+          message: "the server rejected our request due to an error in our request: \(error)")
+      }
+    case .merge: return applyMergePatch(tree, patch)
+    case .strategic:
+      guard let schema else { return applyMergePatch(tree, patch) }
+      do { return try applyStrategicMergePatch(tree, patch, schema) } catch let error as StatusError { throw error } catch {
+        throw StatusError.badRequest("\(error)")
+      }
+    case .apply: return tree
+    }
+  }
+
+  /// The object's tree as clients see it: with type and version.
+  func servedTree(_ resource: ServedResource, _ old: CachedObject) throws -> JSONValue {
+    var tree = try resource.tree(old)
+    tree["apiVersion"] = .string(resource.apiVersion)
+    tree["kind"] = .string(resource.info.kind)
+    var metadata = tree["metadata"]?.objectValue ?? [:]
+    metadata["resourceVersion"] = .string(String(old.revision))
+    tree["metadata"] = .object(metadata)
+    return tree
+  }
+
+  private func patched(_ context: WriteContext, _ old: CachedObject, _ type: PatchType, _ patch: JSONValue) throws
+    -> LiveObject
+  {
+    let resource = context.resource
+    let tree = try servedTree(resource, old)
+    let result = try patchedTree(tree, type, patch, schema: resource.schema)
+    let bytes = result.encoded()
+    let text = String(decoding: context.request.body, as: UTF8.self)
+    if context.options.fieldValidation != .ignore, let schema = resource.schema {
+      let errors = strictErrors(bytes, schema: schema)
+      if context.options.fieldValidation == .strict, !errors.isEmpty {
+        throw context.invalid(
+          "", [.invalid("patch", text, "strict decoding error: " + errors.joined(separator: ", "))])
+      }
+      for error in errors { context.warnings.add(error) }
+    }
+    var object: LiveObject
+    do { object = try self.object(resource, try RawObject(bytes)) } catch let error as StatusError {
+      throw context.invalid("", [.invalid("patch", text, error.message)])
+    }
+    try checkName(context, &object)
+    // The version came from the present state unless the patch names one: then it is a precondition.
+    if type == .json || patch["metadata"]?["resourceVersion"] == nil {
+      if object.metadata.resourceVersion == String(old.revision) { object.metadata.resourceVersion = "" }
+    }
+    return object
+  }
+}

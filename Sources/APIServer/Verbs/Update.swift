@@ -1,0 +1,233 @@
+import API
+import APIMachinery
+import APIMeta
+import HTTP
+import Storage
+import Validation
+
+/// How an update's new state comes about.
+enum UpdateSource: Sendable {
+  /// A whole object was sent: its version is a precondition.
+  case replace
+  /// Computed from the present state: repeated when that has changed meanwhile.
+  case patch
+}
+
+extension Registry {
+  func update(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
+    let context = try WriteContext(resource, request, kind: "UpdateOptions")
+    let raw = try decodeBody(resource, request, context.options, context.warnings)
+    var object = try object(resource, raw)
+    try checkName(context, &object)
+    let sent = object
+    if resource.cache?.object(resource.key(context.namespace, context.name)) == nil {
+      guard resource.traits.createOnUpdate, context.subresource.isEmpty,
+        sent.metadata.uid.isEmpty || sent.metadata.resourceVersion.isEmpty
+      else { throw context.notFound() }
+      let stored = try await create(context, sent)
+      return try answer(201, resource, stored, request, warnings: context.warnings.all)
+    }
+    let stored = try await update(context, source: .replace) { _ in sent }
+    return try answer(200, resource, stored, request, warnings: context.warnings.all)
+  }
+
+  func checkName(_ context: WriteContext, _ object: inout LiveObject) throws {
+    if object.metadata.name.isEmpty {
+      object.metadata.name = context.name
+    } else if object.metadata.name != context.name {
+      throw StatusError.badRequest(
+        "the name of the object (\(object.metadata.name)) does not match the name on the URL (\(context.name))")
+    }
+    if context.resource.info.namespaced, !object.metadata.namespace.isEmpty,
+      object.metadata.namespace != context.namespace
+    {
+      throw StatusError.badRequest(
+        "the namespace of the object (\(object.metadata.namespace)) does not match the namespace on the URL "
+          + "(\(context.namespace))")
+    }
+  }
+
+  /// Brings an object from its present state to what `change` makes of it.
+  func update(
+    _ context: WriteContext, source: UpdateSource, apply: Bool = false,
+    change: (CachedObject) throws -> LiveObject
+  ) async throws -> CachedObject {
+    let resource = context.resource
+    let key = resource.key(context.namespace, context.name)
+    var conflicts = 0
+    while true {
+      guard let old = resource.cache?.object(key) else { throw context.notFound() }
+      let sent = try change(old)
+      let version = sent.metadata.resourceVersion
+      if !version.isEmpty, version != "0" {
+        guard UInt64(version) != nil else {
+          throw context.invalid(
+            context.name, [.invalid("metadata.resourceVersion", version, "must be an unsigned integer")])
+        }
+        if version != String(old.revision) {
+          throw StatusError.staleUpdate(resource.groupResource, context.name)
+        }
+      } else if source == .replace, !resource.traits.unconditionalUpdate {
+        throw context.invalid(
+          context.name,
+          [
+            FieldError(
+              type: .invalid, field: "metadata.resourceVersion", badValue: "0x0",
+              detail: "must be specified for an update")
+          ])
+      }
+      let outcome = try await updateOnce(context, old, sent, apply: apply)
+      if let outcome { return outcome }
+      if source == .replace, !version.isEmpty, version != "0" {
+        throw StatusError.staleUpdate(resource.groupResource, context.name)
+      }
+      conflicts += 1
+      if conflicts > 100 { throw StatusError.staleUpdate(resource.groupResource, context.name) }
+    }
+  }
+
+  /// One attempt; nil when the object changed meanwhile.
+  private func updateOnce(_ context: WriteContext, _ old: CachedObject, _ sent: LiveObject, apply: Bool)
+    async throws -> CachedObject?
+  {
+    let resource = context.resource
+    let before = try LiveObject(resource, cached: old)
+    var object = sent
+    var metadata = object.metadata
+    try checkNamespace(context, &metadata)
+    if metadata.uid.isEmpty {
+      metadata.uid = before.metadata.uid
+    } else if metadata.uid != before.metadata.uid {
+      throw StatusError.conflict(
+        resource.groupResource, context.name,
+        "Precondition failed: UID in precondition: \(metadata.uid), UID in object meta: \(before.metadata.uid)")
+    }
+    carryMetadata(from: before.metadata, to: &metadata)
+    object.metadata = metadata
+    object = try isolate(context, object, old: old)
+    prepareForUpdate(&object, before, context)
+    object = defaulted(object)
+
+    var admitted = AdmissionRequest(context, operation: .update, old: before)
+    try admission.mutate(&object, &admitted, self)
+    object = defaulted(object)
+    do {
+      try allocateForUpdate(&object, before, context, &admitted)
+      bumpGeneration(&object, before, context, old)
+      try validateChanged(object, before, context)
+      try admission.validate(object, admitted, self)
+      if !apply { try trackFields(&object, old: before, context) }
+      let stored = try await commit(object, context, old)
+      admitted.finish(committed: stored != nil && !context.options.dryRun)
+      return stored
+    } catch {
+      admitted.finish(committed: false)
+      throw error
+    }
+  }
+
+  /// What a writer cannot change.
+  private func carryMetadata(from old: ObjectMeta, to metadata: inout ObjectMeta) {
+    metadata.generation = old.generation
+    metadata.selfLink = ""
+    if metadata.creationTimestamp.isZero { metadata.creationTimestamp = old.creationTimestamp }
+    if metadata.deletionTimestamp == nil { metadata.deletionTimestamp = old.deletionTimestamp }
+    if metadata.deletionGracePeriodSeconds == nil {
+      metadata.deletionGracePeriodSeconds = old.deletionGracePeriodSeconds
+    }
+    if metadata.generateName.isEmpty { metadata.generateName = old.generateName }
+  }
+
+  /// Keeps what this path does not write: status for the object itself, all but status for its status.
+  private func isolate(_ context: WriteContext, _ object: LiveObject, old: CachedObject) throws -> LiveObject {
+    let resource = context.resource
+    switch context.subresource {
+    case "":
+      guard resource.has(subresource: "status") else { return object }
+      return try replacing(resource, object, "status", topLevelFields(old.bytes)["status"].map { old.bytes[$0] })
+    case "status":
+      let sent = try RawObject(object.stored())
+      var merged = try RawObject(old.bytes)
+      merged["status"] = sent["status"]
+      var result = try LiveObject(resource, bytes: merged.encoded())
+      let before = result.metadata
+      result.metadata = object.metadata
+      if resource.traits.statusUpdateKeepsLabels { result.metadata.labels = before.labels }
+      if resource.info.resource == "pods" {
+        result.metadata.ownerReferences = before.ownerReferences
+        result.metadata.deletionTimestamp = before.deletionTimestamp
+      }
+      return result
+    default: return object
+    }
+  }
+
+  private func bumpGeneration(
+    _ object: inout LiveObject, _ before: LiveObject, _ context: WriteContext, _ old: CachedObject
+  ) {
+    let changed: Bool
+    let bytes = object.stored()
+    switch context.resource.traits.generation {
+    case .none, .one: return
+    case .spec: changed = !sameField(bytes, old.bytes, "spec")
+    case .specAndAnnotations:
+      changed =
+        !sameField(bytes, old.bytes, "spec") || object.metadata.annotations != before.metadata.annotations
+    case .content: changed = !sameContent(bytes, old.bytes)
+    }
+    if changed, context.subresource != "status" { object.metadata.generation += 1 }
+  }
+
+  private func validateChanged(_ object: LiveObject, _ before: LiveObject, _ context: WriteContext) throws {
+    var errors: [FieldError] = []
+    let (new, old) = (object.metadata, before.metadata)
+    if old.deletionTimestamp != nil {
+      let added = new.finalizers.filter { !old.finalizers.contains($0) }
+      if !added.isEmpty {
+        let shown = added.map { "\"\($0)\"" }.joined(separator: ", ")
+        errors.append(
+          .forbidden(
+            "metadata.finalizers",
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{\(shown)}"))
+      }
+    }
+    if case .typed(let newTyped) = object, case .typed(let oldTyped) = before {
+      let found =
+        context.subresource == "status"
+        ? validateStatusUpdate(newTyped, old: oldTyped) : validateUpdate(newTyped, old: oldTyped)
+      for error in found where !errors.contains(error) { errors.append(error) }
+    }
+    if !errors.isEmpty { throw context.invalid(context.name, errors) }
+  }
+
+  /// Writes the new state, unless nothing changed; removes the object if this update let go of it.
+  private func commit(_ object: LiveObject, _ context: WriteContext, _ old: CachedObject) async throws
+    -> CachedObject?
+  {
+    let resource = context.resource
+    let bytes = object.stored()
+    if context.options.dryRun { return cached(context, object.metadata, bytes, old.revision) }
+    if removesItself(object, context) {
+      switch try await storage.delete(storageKey(resource, old.key), if: .revision(old.revision)) {
+      case .committed: return cached(context, object.metadata, bytes, old.revision)
+      case .conflict: return nil
+      }
+    }
+    if bytes == old.bytes { return old }
+    let ttl = resource.traits.secondsToLive.map { _ in configuration.eventSecondsToLive }
+    switch try await storage.put(storageKey(resource, old.key), bytes, if: .revision(old.revision), ttl: ttl) {
+    case .committed(let value, _): return cached(context, object.metadata, bytes, value.modRevision)
+    case .conflict: return nil
+    }
+  }
+
+  /// Whether an object that is being deleted has no finalizer and no grace left.
+  func removesItself(_ object: LiveObject, _ context: WriteContext) -> Bool {
+    let metadata = object.metadata
+    guard metadata.deletionTimestamp != nil, metadata.finalizers.isEmpty,
+      (metadata.deletionGracePeriodSeconds ?? 0) == 0
+    else { return false }
+    if let namespace = object.as(Namespace.self), !namespace.spec.finalizers.isEmpty { return false }
+    return true
+  }
+}

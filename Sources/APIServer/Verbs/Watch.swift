@@ -1,0 +1,263 @@
+import APIMachinery
+import DequeModule
+import HTTP
+import NIOCore
+import Storage
+import Synchronization
+
+extension Registry {
+  /// A watch of a collection or, by `metadata.name`, of one object.
+  func watch(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
+    var query = try ListQuery(request.query)
+    query.watch = true
+    guard let cache = resource.cache else { throw StatusError.methodNotSupported(resource.groupResource, "watch") }
+    var predicate = try query.predicate(resource, namespace: request.info.namespace)
+    if !request.info.name.isEmpty { predicate.name = request.info.name }
+    let (output, _) = try Output.negotiate(request.accept)
+    let encoder = WatchEncoder(registry: self, resource: resource, output: output, request: request)
+    let watcher = Watcher(predicate: predicate)
+
+    let asked = query.resourceVersion ?? 0
+    let initial = query.sendInitialEvents ?? (asked == 0)
+    if asked > 0, query.sendInitialEvents == true { try await reach(asked, resource) }
+    let start: ResourceCache.Start
+    if query.sendInitialEvents == true || asked == 0 {
+      start = cache.watch(watcher, from: nil)
+    } else {
+      start = cache.watch(watcher, from: asked)
+    }
+
+    var first: [CacheEvent] = []
+    var state: ResourceCache.Snapshot?
+    switch start {
+    case .state(let snapshot): if initial { state = snapshot }
+    case .events(let events): first = events
+    case .tooOld(let oldest):
+      do {
+        first = try await history(resource, cache, watcher, after: asked)
+      } catch StorageError.compacted {
+        cache.remove(watcher)
+        let error = StatusError.expired("too old resource version: \(asked) (\(oldest))")
+        return watchResponse { writer in
+          try await writer.write(watchLine(type: "ERROR", object: error.encoded()))
+        }
+      }
+    }
+
+    let seconds =
+      query.timeoutSeconds.flatMap { $0 > 0 ? $0 : nil }
+      ?? (configuration.minRequestTimeout + Int.random(in: 0..<max(1, configuration.minRequestTimeout)))
+    watches.add(
+      watcher, cache: cache, seconds: seconds, bookmarkEvery: query.bookmarks ? configuration.bookmarkInterval : nil)
+    let endOfInitial = query.sendInitialEvents == true && query.bookmarks
+    return watchResponse { [watches, first, state] writer in
+      defer {
+        cache.remove(watcher)
+        watches.remove(watcher)
+      }
+      var encoder = encoder
+      if let state { try await encoder.send(state, predicate, endOfInitial: endOfInitial, to: writer) }
+      var items = Deque(first.compactMap { event in event.seen(by: predicate).map { Watcher.Item.event(event, $0) } })
+      var ended = false
+      while true {
+        try await encoder.send(items, to: writer)
+        if ended { return }
+        (items, ended) = await watcher.next()
+      }
+    }
+  }
+
+  /// What happened between a revision that the ring no longer reaches and now, from the store.
+  private func history(
+    _ resource: ServedResource, _ cache: ResourceCache, _ watcher: Watcher, after: Revision
+  ) async throws -> [CacheEvent] {
+    guard case .state(let snapshot) = cache.watch(watcher, from: nil) else { return [] }
+    let drop = cache.prefix.utf8.count
+    func object(_ value: StoredValue) -> CachedObject {
+      CachedObject(
+        key: String(value.key.dropFirst(drop)), bytes: value.value, revision: value.modRevision,
+        index: resource.traits.index)
+    }
+    return try await storage.events(prefix: cache.prefix, after: after)
+      .filter { $0.current.modRevision <= snapshot.revision }
+      .map { event in
+        let previous = event.previous.map(object)
+        let kind: CacheEvent.Kind = event.kind == .delete ? .deleted : previous == nil ? .added : .modified
+        return CacheEvent(kind: kind, object: object(event.current), previous: previous)
+      }
+  }
+
+  private func watchResponse(_ body: @escaping @Sendable (HTTPBodyWriter) async throws -> Void) -> HTTPResponse {
+    var response = HTTPResponse(status: 200, body: .stream(body))
+    response.headers.add("Content-Type", "application/json")
+    response.headers.add("Cache-Control", "no-cache, private")
+    return response
+  }
+}
+
+/// Turns a watch's items into bytes in the form that its client asked for.
+struct WatchEncoder: Sendable {
+  let registry: Registry
+  let resource: ServedResource
+  let output: Output
+  let request: ResourceRequest
+  private var sentColumns = false
+
+  init(registry: Registry, resource: ServedResource, output: Output, request: ResourceRequest) {
+    self.registry = registry
+    self.resource = resource
+    self.output = output
+    self.request = request
+  }
+
+  /// The objects of a state as additions, and the bookmark that ends them if that was asked for.
+  mutating func send(
+    _ state: ResourceCache.Snapshot, _ predicate: Predicate, endOfInitial: Bool, to writer: HTTPBodyWriter
+  ) async throws {
+    var objects: [CachedObject] = []
+    let prefix = predicate.namespace.isEmpty ? "" : predicate.namespace + "/"
+    state.objects.forEach(prefix: prefix) { _, object in
+      if predicate.matches(object) { objects.append(object) }
+      return true
+    }
+    var buffer: [UInt8] = []
+    for object in objects {
+      buffer += try line("ADDED", object)
+      if buffer.count > 64 << 10 {
+        try await writer.write(buffer)
+        buffer = []
+      }
+    }
+    if endOfInitial { buffer += bookmark(state.revision, initialEnd: true) }
+    if !buffer.isEmpty { try await writer.write(buffer) }
+  }
+
+  mutating func send(_ items: Deque<Watcher.Item>, to writer: HTTPBodyWriter) async throws {
+    guard let first = items.first else { return }
+    if items.count == 1, case .event(let event, let kind) = first, output == .object, resource.conversion == nil {
+      return try await writer.write(event.line(as: kind, header: resource.header))
+    }
+    var buffer = ByteBuffer()
+    for item in items {
+      switch item {
+      case .bookmark(let revision): buffer.writeBytes(bookmark(revision, initialEnd: false))
+      case .event(let event, let kind):
+        if output == .object, resource.conversion == nil {
+          buffer.writeImmutableBuffer(event.line(as: kind, header: resource.header))
+        } else {
+          buffer.writeBytes(try line(kind.rawValue, event.shown(as: kind)))
+        }
+      }
+      if buffer.readableBytes > 256 << 10 {
+        try await writer.write(buffer)
+        buffer = ByteBuffer()
+      }
+    }
+    if buffer.readableBytes > 0 { try await writer.write(buffer) }
+  }
+
+  private mutating func line(_ type: String, _ object: CachedObject) throws -> [UInt8] {
+    switch output {
+    case .object: return watchLine(type: type, object: resource.served(object))
+    case .partialMetadata:
+      return watchLine(type: type, object: partialMetadata(object, header: partialMetadataHeader))
+    case .table:
+      defer { sentColumns = true }
+      return watchLine(
+        type: type,
+        object: try registry.table(
+          resource, [object], version: String(object.revision), columns: !sentColumns, request))
+    }
+  }
+
+  private func bookmark(_ revision: Revision, initialEnd: Bool) -> [UInt8] {
+    let annotations = initialEnd ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : ""
+    let kind: String
+    switch output {
+    case .object: kind = "\"kind\":\"\(resource.info.kind)\",\"apiVersion\":\"\(resource.apiVersion)\""
+    case .partialMetadata: kind = "\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\""
+    case .table:
+      // A table without rows: its metadata carries the revision.
+      let object =
+        "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"\(revision)\""
+        + "},\"columnDefinitions\":[],\"rows\":[]}"
+      return watchLine(type: "BOOKMARK", object: Array(object.utf8))
+    }
+    let object = "{\(kind),\"metadata\":{\"resourceVersion\":\"\(revision)\"\(annotations)}}"
+    return watchLine(type: "BOOKMARK", object: Array(object.utf8))
+  }
+}
+
+/// Ends watches when their time is up and asks for their bookmarks: one timer for all of them.
+final class WatchTicker: Sendable {
+  private struct Entry {
+    let watcher: Watcher
+    let cache: ResourceCache
+    let deadline: ContinuousClock.Instant
+    let interval: Duration?
+    var nextBookmark: ContinuousClock.Instant?
+  }
+
+  private struct State {
+    var entries: [ObjectIdentifier: Entry] = [:]
+    var task: Task<Void, Never>?
+  }
+
+  private let state = Mutex(State())
+
+  func add(_ watcher: Watcher, cache: ResourceCache, seconds: Int, bookmarkEvery interval: Int?) {
+    let now = ContinuousClock.now
+    let spacing = interval.map { Duration.seconds($0) }
+    state.withLock { state in
+      state.entries[ObjectIdentifier(watcher)] = Entry(
+        watcher: watcher, cache: cache, deadline: now + .seconds(seconds), interval: spacing,
+        nextBookmark: spacing.map { now + $0 })
+      if state.task == nil {
+        // The one task that outlives requests: it ends with the last watch, or with `stop`.
+        state.task = Task { [self] in
+          while !Task.isCancelled, tick(.now) { try? await Task.sleep(for: .seconds(1)) }
+        }
+      }
+    }
+  }
+
+  func remove(_ watcher: Watcher) {
+    state.withLock { $0.entries[ObjectIdentifier(watcher)] = nil }
+  }
+
+  func stop() {
+    let (entries, task) = state.withLock { state in
+      let result = (Array(state.entries.values), state.task)
+      state.entries = [:]
+      state.task = nil
+      return result
+    }
+    task?.cancel()
+    for entry in entries { entry.watcher.close() }
+  }
+
+  /// False when nothing is left to do.
+  func tick(_ now: ContinuousClock.Instant) -> Bool {
+    let (over, due, alive) = state.withLock { state -> ([Entry], [Entry], Bool) in
+      var over: [Entry] = []
+      var due: [Entry] = []
+      for (id, entry) in state.entries {
+        if entry.deadline <= now {
+          over.append(entry)
+          state.entries[id] = nil
+        } else if let next = entry.nextBookmark, let interval = entry.interval, next <= now {
+          due.append(entry)
+          state.entries[id]?.nextBookmark = now + interval
+        }
+      }
+      if state.entries.isEmpty { state.task = nil }
+      return (over, due, !state.entries.isEmpty)
+    }
+    for entry in due { entry.cache.bookmark(entry.watcher) }
+    for entry in over {
+      if entry.interval != nil { entry.cache.bookmark(entry.watcher) }
+      entry.watcher.close()
+    }
+    return alive
+  }
+}
