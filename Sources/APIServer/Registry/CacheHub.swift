@@ -1,3 +1,4 @@
+import API
 import APIMachinery
 import Storage
 import Synchronization

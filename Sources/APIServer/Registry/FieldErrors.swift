@@ -1,3 +1,4 @@
+import API
 import APIMachinery
 
 // Short forms with the path as text, for the errors that the registry itself raises.

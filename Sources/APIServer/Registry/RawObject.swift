@@ -1,3 +1,4 @@
+import API
 import APIMachinery
 
 /// An object as the byte ranges of its top-level fields: enough to keep spec and status apart without

@@ -97,14 +97,12 @@ final class ServiceAllocator: Sendable {
     let lower = min(max(16, range.size / 16), 256)
     return state.withLock { state in
       let upper = lower < usable ? (lower + 1)...usable : 1...usable
-      return Self.pick(upper, { !state.addresses.contains(range.address($0)) }).map { offset in
-        state.addresses.insert(range.address(offset))
-        return range.address(offset)
-      }
-        ?? Self.pick(1...min(lower, usable), { !state.addresses.contains(range.address($0)) }).map { offset in
-          state.addresses.insert(range.address(offset))
-          return range.address(offset)
-        }
+      let taken = state.addresses
+      let free: (UInt64) -> Bool = { [range] in !taken.contains(range.address($0)) }
+      guard let offset = Self.pick(upper, free) ?? Self.pick(1...min(lower, usable), free) else { return nil }
+      let address = range.address(offset)
+      state.addresses.insert(address)
+      return address
     }
   }
 
@@ -120,8 +118,9 @@ final class ServiceAllocator: Sendable {
     let split = min(start + UInt64(lower), UInt64(ports.upperBound))
     return state.withLock { state in
       // A port is given out for all protocols at once, so that a service may use it for both.
+      let taken = state.ports
       let free: (UInt64) -> Bool = { port in
-        !["TCP", "UDP", "SCTP"].contains { state.ports.contains(NodePort(port: Int32(port), protocol: $0)) }
+        !["TCP", "UDP", "SCTP"].contains { taken.contains(NodePort(port: Int32(port), protocol: $0)) }
       }
       guard
         let port = Self.pick(split...UInt64(ports.upperBound), free)

@@ -1,3 +1,4 @@
+import API
 import APIMachinery
 
 /// What a resource does differently from the plain case, as data.

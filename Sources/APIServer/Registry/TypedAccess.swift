@@ -1,6 +1,7 @@
 import API
 import APIMachinery
 import APIMeta
+import Logging
 import Storage
 import Synchronization
 

@@ -1,3 +1,4 @@
+import API
 import APIMachinery
 
 /// How the tree of an object in a served version differs from the one in its stored version.

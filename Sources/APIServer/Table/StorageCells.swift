@@ -54,7 +54,7 @@ func storageCells(_ object: any APIObject, _ context: CellContext) -> TableRowCe
     ])
   case let attributes as VolumeAttributesClass:
     return TableRowCells([name, .string(attributes.driverName), age])
-  case let claim as ResourceClaim:
+  case let claim as ResourceResourceClaim:
     var states: [String] = []
     if claim.metadata.deletionTimestamp != nil { states.append("deleted") }
     if claim.status.allocation == nil {

@@ -1,3 +1,4 @@
+import API
 import APIMachinery
 import DequeModule
 import HTTP
@@ -50,7 +51,7 @@ extension Registry {
     watches.add(
       watcher, cache: cache, seconds: seconds, bookmarkEvery: query.bookmarks ? configuration.bookmarkInterval : nil)
     let endOfInitial = query.sendInitialEvents == true && query.bookmarks
-    return watchResponse { [watches, first, state] writer in
+    return watchResponse { [watches, first, state, predicate] writer in
       defer {
         cache.remove(watcher)
         watches.remove(watcher)

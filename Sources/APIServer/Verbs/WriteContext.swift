@@ -118,3 +118,6 @@ enum Identifiers {
     return String(decoding: (0..<length).map { _ in alphabet.randomElement() ?? alphabet[0] }, as: UTF8.self)
   }
 }
+
+/// Who makes a request, under a name that no API kind has.
+typealias RequestUser = UserInfo
