@@ -17,7 +17,9 @@ final class RegistryHarness: Sendable {
   let storage: SQLiteStorage
   let directory: String
 
-  init(_ configuration: RegistryConfiguration = RegistryConfiguration()) async throws {
+  init(_ configuration: RegistryConfiguration) async throws {
+    var configuration = configuration
+    configuration.serviceAccountRetries = 0
     directory = NSTemporaryDirectory() + "registry-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     var logger = Logger(label: "test")

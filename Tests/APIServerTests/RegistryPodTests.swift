@@ -81,15 +81,17 @@ import Testing
   @Test func evictionHonoursBudgets() async throws {
     try await RegistryHarness.with { harness in
       try await bound(harness)
-      _ = await harness.call(
+      let running = await harness.call(
         "PUT", pods + "/p/status",
         #"{"metadata":{"name":"p"},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#)
+      #expect(running.status == 200, "\(running.text)")
       let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
       let budget = try await harness.create(
         budgets, #"{"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"a":"b"}}}}"#)
       var status = budget
       status["status"] = .object(["observedGeneration": 1, "disruptionsAllowed": 0, "desiredHealthy": 1, "currentHealthy": 1, "expectedPods": 1])
-      _ = await harness.call("PUT", budgets + "/b/status", String(decoding: status.encoded(), as: UTF8.self))
+      let written = await harness.call("PUT", budgets + "/b/status", String(decoding: status.encoded(), as: UTF8.self))
+      #expect(written.status == 200, "\(written.text)")
       let refused = await harness.call("POST", pods + "/p/eviction", #"{"metadata":{"name":"p"}}"#)
       #expect(refused.status == 429)
       #expect(refused.message == "Cannot evict pod as it would violate the pod's disruption budget.")

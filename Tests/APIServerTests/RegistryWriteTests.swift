@@ -151,4 +151,90 @@ import Testing
       #expect(names(found) == ["e"])
     }
   }
+
+  @Test func patchesInEveryFormat() async throws {
+    try await RegistryHarness.with { harness in
+      try await harness.create(deployments, web)
+      let merge = await harness.call(
+        "PATCH", deployments + "/web", #"{"spec":{"replicas":3}}"#, type: "application/merge-patch+json")
+      #expect(try merge.json()["spec"]?["replicas"] == 3)
+      #expect(try merge.json()["metadata"]?["generation"] == 2)
+      let json = await harness.call(
+        "PATCH", deployments + "/web", #"[{"op":"replace","path":"/spec/replicas","value":4}]"#,
+        type: "application/json-patch+json")
+      #expect(try json.json()["spec"]?["replicas"] == 4)
+      let strategic = await harness.call(
+        "PATCH", deployments + "/web",
+        #"{"spec":{"template":{"spec":{"containers":[{"name":"d","image":"j"}]}}}}"#,
+        type: "application/strategic-merge-patch+json")
+      let containers = try strategic.json()["spec"]?["template"]?["spec"]?["containers"]?.arrayValue
+      #expect(containers?.compactMap { $0["name"]?.stringValue }.sorted() == ["c", "d"])
+      let unknown = await harness.call("PATCH", deployments + "/web", "{}", type: "text/plain")
+      #expect(unknown.status == 415)
+      let stale = await harness.call(
+        "PATCH", deployments + "/web", #"{"metadata":{"resourceVersion":"1"}}"#, type: "application/merge-patch+json")
+      #expect(stale.status == 409)
+      let status = await harness.call(
+        "PATCH", deployments + "/web/status", #"{"status":{"replicas":4},"spec":{"replicas":1}}"#,
+        type: "application/merge-patch+json")
+      #expect(try status.json()["status"]?["replicas"] == 4)
+      #expect(try status.json()["spec"]?["replicas"] == 4)
+    }
+  }
+
+  @Test func strictFieldsAreRefusedAndOthersWarned() async throws {
+    try await RegistryHarness.with { harness in
+      let body = #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"dta":{"k":"v"}}"#
+      let strict = await harness.call("POST", maps + "?fieldValidation=Strict", body)
+      #expect(strict.status == 400)
+      #expect(
+        strict.message == "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: "
+          + "unknown field \"dta\"")
+      let warned = await harness.call("POST", maps, body)
+      #expect(warned.status == 201)
+      #expect(warned.headers["Warning"] == #"299 - "unknown field \"dta\"""#)
+      let wrong = await harness.call("POST", maps, #"{"metadata":{"name":"b"},"data":[]}"#)
+      #expect(wrong.status == 400)
+      let malformed = await harness.call("POST", maps, "{")
+      #expect(malformed.status == 400)
+      let kind = await harness.call("POST", maps, #"{"apiVersion":"v2","kind":"ConfigMap","metadata":{"name":"b"}}"#)
+      #expect(
+        kind.message == "the API version in the data (v2) does not match the expected API version (v1)")
+    }
+  }
+
+  @Test func applyTracksOwnersAndConflicts() async throws {
+    try await RegistryHarness.with { harness in
+      let type = "application/apply-patch+yaml"
+      func config(_ value: String) -> String {
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  k: \"\(value)\"\n"
+      }
+      let made = await harness.call("PATCH", maps + "/a?fieldManager=one", config("1"), type: type)
+      #expect(made.status == 201, "\(made.text)")
+      let entries = try made.json()["metadata"]?["managedFields"]?.arrayValue
+      #expect(entries?.map { $0["operation"] } == ["Apply"])
+      let same = await harness.call("PATCH", maps + "/a?fieldManager=one", config("1"), type: type)
+      #expect(same.status == 200)
+      #expect(version(try same.json()) == version(try made.json()))
+      let conflict = await harness.call("PATCH", maps + "/a?fieldManager=two", config("2"), type: type)
+      #expect(conflict.status == 409)
+      #expect(conflict.message == #"Apply failed with 1 conflict: conflict with "one": .data.k"#)
+      let forced = await harness.call("PATCH", maps + "/a?fieldManager=two&force=true", config("2"), type: type)
+      #expect(try forced.json()["data"]?["k"] == "2")
+      let anonymous = await harness.call("PATCH", maps + "/a", config("2"), type: type)
+      #expect(anonymous.status == 422)
+    }
+  }
+
+  @Test func updatesRecordTheirWriter() async throws {
+    try await RegistryHarness.with { harness in
+      try await harness.create(maps, #"{"metadata":{"name":"a"},"data":{"x":"1"}}"#)
+      let other = await harness.call(
+        "PATCH", maps + "/a?fieldManager=other", #"{"data":{"y":"2"}}"#, type: "application/merge-patch+json")
+      let entries = try #require(try other.json()["metadata"]?["managedFields"]?.arrayValue)
+      #expect(entries.compactMap { $0["manager"]?.stringValue }.sorted() == ["other", "tester"])
+      let mine = try #require(entries.first { $0["manager"] == "other" })
+      #expect(mine["fieldsV1"] == ["f:data": ["f:y": [:]]])
+    }
+  }
 }

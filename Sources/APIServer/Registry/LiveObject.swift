@@ -15,7 +15,7 @@ enum LiveObject: Sendable {
       var object = try DynamicObject.decode(bytes)
       object.apiVersion = resource.storedVersion
       object.kind = resource.info.kind
-      if let schema = resource.storedSchema { object.content = pruned(object.content, schema) }
+      if let schema = resource.storedSchema { object.content = pruned(object.content, by: schema) }
       self = .dynamic(object)
     }
   }

@@ -19,6 +19,8 @@ struct RegistryConfiguration: Sendable {
   var minRequestTimeout = 1800
   var bookmarkInterval = 60
   var eventSecondsToLive = 3600
+  /// How often, a tenth of a second apart, a new pod's missing service account is looked for.
+  var serviceAccountRetries = 10
 
   init() {}
 }

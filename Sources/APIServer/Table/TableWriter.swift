@@ -149,8 +149,7 @@ struct CellContext {
 
   func selector(_ selector: LabelSelector?) -> JSONValue {
     guard let selector else { return .string("<none>") }
-    guard let parsed = try? selector.selector() else { return .string("<error>") }
-    let text = parsed.description
+    let text = selectorText(selector)
     return .string(text.isEmpty ? "<none>" : text)
   }
 
@@ -168,6 +167,22 @@ struct CellContext {
 
 func cell(_ number: Int32) -> JSONValue { .int(Int64(number)) }
 func cell(_ text: String, none: String = "<none>") -> JSONValue { .string(text.isEmpty ? none : text) }
+
+/// A label selector as upstream prints it: `app=web,tier in (a,b),!x`.
+func selectorText(_ selector: LabelSelector) -> String {
+  var parts: [(key: String, text: String)] = selector.matchLabels.map { ($0.key, "\($0.key)=\($0.value)") }
+  for expression in selector.matchExpressions {
+    let key = expression.key
+    let values = expression.values.sorted().joined(separator: ",")
+    switch expression.operator {
+    case "In": parts.append((key, "\(key) in (\(values))"))
+    case "NotIn": parts.append((key, "\(key) notin (\(values))"))
+    case "Exists": parts.append((key, key))
+    default: parts.append((key, "!\(key)"))
+    }
+  }
+  return parts.sorted { $0.key < $1.key }.map(\.text).joined(separator: ",")
+}
 
 /// A duration with as much detail as a table wants: `5m10s`, `3h`, `12d`.
 func humanDuration(_ seconds: Int64) -> String {

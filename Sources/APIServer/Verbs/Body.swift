@@ -60,10 +60,10 @@ extension Registry {
         "the API version in the data (\(sentVersion)) does not match the expected API version (\(kind.apiVersion))")
     }
     if options.fieldValidation != .ignore, let schema = schema ?? resource.schema {
-      let errors = strictErrors(bytes, schema: schema)
+      let errors = strictErrors(bytes, schema)
       if !errors.isEmpty {
         if options.fieldValidation == .strict {
-          throw cannotHandle(kind, "strict decoding error: " + errors.joined(separator: ", "))
+          throw cannotHandle(kind, strictDecodingMessage(errors))
         }
         for error in errors { warnings.add(error) }
       }
@@ -79,9 +79,10 @@ extension Registry {
 
   /// The object in a body, in stored version.
   func object(_ resource: ServedResource, _ raw: RawObject) throws -> LiveObject {
+    let sent = raw.encoded()
     do {
-      guard let conversion = resource.conversion else { return try LiveObject(resource, bytes: raw.encoded()) }
-      var tree = try JSONValue(parsing: raw.encoded())
+      guard let conversion = resource.conversion else { return try LiveObject(resource, bytes: sent) }
+      var tree = try JSONValue(parsing: sent)
       conversion.toStored(&tree)
       var bytes = storedForm(tree)
       if let version = tree["metadata"]?["resourceVersion"]?.stringValue, !version.isEmpty {
@@ -91,7 +92,10 @@ extension Registry {
       }
       return try LiveObject(resource, bytes: bytes)
     } catch let error as JSONError {
-      throw cannotHandle(resource.gvk, error.message)
+      guard resource.conversion == nil, let schema = resource.schema else {
+        throw cannotHandle(resource.gvk, error.message)
+      }
+      throw cannotHandle(resource.gvk, goDecodeMessage(error, in: sent, schema: schema))
     }
   }
 

@@ -18,14 +18,16 @@ extension Registry {
   }
 
   /// Creates an object, with a new generated name for each attempt that meets a taken one.
-  func create(_ context: WriteContext, _ object: LiveObject) async throws -> CachedObject {
+  func create(_ context: WriteContext, _ object: LiveObject, apply: Bool = false) async throws -> CachedObject {
     let base = object.metadata.generateName
-    guard object.metadata.name.isEmpty, !base.isEmpty else { return try await createOnce(context, object) }
+    guard object.metadata.name.isEmpty, !base.isEmpty else {
+      return try await createOnce(context, object, apply: apply)
+    }
     var attempts = 0
     while true {
       var named = object
       named.metadata.name = String(base.prefix(58)) + Identifiers.suffix()
-      do { return try await createOnce(context, named) } catch let error as StatusError where error.isAlreadyExists {
+      do { return try await createOnce(context, named, apply: apply) } catch let error as StatusError where error.isAlreadyExists {
         attempts += 1
         if attempts >= 8 {
           var last = error
@@ -36,7 +38,7 @@ extension Registry {
     }
   }
 
-  private func createOnce(_ context: WriteContext, _ sent: LiveObject) async throws -> CachedObject {
+  private func createOnce(_ context: WriteContext, _ sent: LiveObject, apply: Bool) async throws -> CachedObject {
     let resource = context.resource
     var object = sent
     var metadata = object.metadata
@@ -51,13 +53,15 @@ extension Registry {
     metadata.deletionGracePeriodSeconds = nil
     metadata.selfLink = ""
     if case .none = resource.traits.generation {} else { metadata.generation = 1 }
-    let sentFields = metadata.managedFields
+    // What an apply recorded stands; a plain create starts anew.
+    let sentFields = apply ? metadata.managedFields : []
     metadata.managedFields = []
     object.metadata = metadata
     object = try resetStatus(context, object)
     prepareForCreate(&object, context)
     object = defaulted(object)
 
+    try await awaitServiceAccount(object, context)
     var admitted = AdmissionRequest(context, operation: .create, old: nil)
     try admission.mutate(&object, &admitted, self)
     object = defaulted(object)
@@ -66,13 +70,24 @@ extension Registry {
       try validateNew(object, context)
       try admission.validate(object, admitted, self)
       object.metadata.managedFields = sentFields
-      try trackFields(&object, old: nil, context)
+      if !apply { try trackFields(&object, old: nil, context) }
       let stored = try await commitNew(object, context)
       admitted.finish(committed: !context.options.dryRun)
       return stored
     } catch {
       admitted.finish(committed: false)
       throw error
+    }
+  }
+
+  /// A pod may come just before the account that its namespace's controller is making: waits a second for it.
+  private func awaitServiceAccount(_ object: LiveObject, _ context: WriteContext) async throws {
+    guard let pod = object.as(Pod.self), !pod.isMirror, let accounts = resource(ServiceAccount.self) else { return }
+    let name = pod.spec.serviceAccountName.isEmpty ? "default" : pod.spec.serviceAccountName
+    let key = accounts.key(context.namespace, name)
+    guard self.object(Namespace.self, name: context.namespace) != nil else { return }
+    for _ in 0..<configuration.serviceAccountRetries where accounts.cache?.object(key) == nil {
+      try await Task.sleep(for: .milliseconds(100))
     }
   }
 

@@ -63,17 +63,11 @@ extension Registry {
   func patchedTree(_ tree: JSONValue, _ type: PatchType, _ patch: JSONValue, schema: Schema?) throws -> JSONValue {
     switch type {
     case .json:
-      do { return try applyJSONPatch(tree, patch) } catch let error as StatusError { throw error } catch {
-        throw StatusError(
-          code: 422, reason: "Invalid",
-          message: "the server rejected our request due to an error in our request: \(error)")
-      }
+      do { return try applyJSONPatch(tree, patch) } catch { throw error.status }
     case .merge: return applyMergePatch(tree, patch)
     case .strategic:
       guard let schema else { return applyMergePatch(tree, patch) }
-      do { return try applyStrategicMergePatch(tree, patch, schema) } catch let error as StatusError { throw error } catch {
-        throw StatusError.badRequest("\(error)")
-      }
+      do { return try applyStrategicMergePatch(tree, patch, schema) } catch { throw error.status }
     case .apply: return tree
     }
   }
@@ -98,10 +92,10 @@ extension Registry {
     let bytes = result.encoded()
     let text = String(decoding: context.request.body, as: UTF8.self)
     if context.options.fieldValidation != .ignore, let schema = resource.schema {
-      let errors = strictErrors(bytes, schema: schema)
+      let errors = strictErrors(bytes, schema)
       if context.options.fieldValidation == .strict, !errors.isEmpty {
         throw context.invalid(
-          "", [.invalid("patch", text, "strict decoding error: " + errors.joined(separator: ", "))])
+          "", [.invalid("patch", text, strictDecodingMessage(errors))])
       }
       for error in errors { context.warnings.add(error) }
     }

@@ -116,7 +116,7 @@ extension Registry {
       bumpGeneration(&object, before, context, old)
       try validateChanged(object, before, context)
       try admission.validate(object, admitted, self)
-      if !apply { try trackFields(&object, old: before, context) }
+      if !apply { try trackFields(&object, old: old.bytes, context) }
       let stored = try await commit(object, context, old)
       admitted.finish(committed: stored != nil && !context.options.dryRun)
       return stored
