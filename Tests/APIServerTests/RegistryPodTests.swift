@@ -83,7 +83,7 @@ import Testing
       try await bound(harness)
       let running = await harness.call(
         "PUT", pods + "/p/status",
-        #"{"metadata":{"name":"p"},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#)
+        #"{"metadata":{"name":"p","labels":{"a":"b"}},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#)
       #expect(running.status == 200, "\(running.text)")
       let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
       let budget = try await harness.create(

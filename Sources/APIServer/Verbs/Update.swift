@@ -175,7 +175,7 @@ extension Registry {
         !sameField(bytes, old.bytes, "spec") || object.metadata.annotations != before.metadata.annotations
     case .content: changed = !sameContent(bytes, old.bytes)
     }
-    if changed, context.subresource != "status" { object.metadata.generation += 1 }
+    if changed, context.subresource != "status", context.subresource != "binding" { object.metadata.generation += 1 }
   }
 
   private func validateChanged(_ object: LiveObject, _ before: LiveObject, _ context: WriteContext) throws {

@@ -2,6 +2,7 @@ import API
 import APIMachinery
 import APIMeta
 import HTTP
+import Validation
 
 /// What a mutation knows of its request.
 struct WriteContext: Sendable {
