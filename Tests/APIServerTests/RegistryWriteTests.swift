@@ -203,4 +203,39 @@ import Testing
         kind.message == "the API version in the data (v2) does not match the expected API version (v1)")
     }
   }
+
+  @Test func applyTracksOwnersAndConflicts() async throws {
+    try await RegistryHarness.with { harness in
+      let type = "application/apply-patch+yaml"
+      func config(_ value: String) -> String {
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  k: \"\(value)\"\n"
+      }
+      let made = await harness.call("PATCH", maps + "/a?fieldManager=one", config("1"), type: type)
+      #expect(made.status == 201, "\(made.text)")
+      let entries = try made.json()["metadata"]?["managedFields"]?.arrayValue
+      #expect(entries?.map { $0["operation"] } == ["Apply"])
+      let same = await harness.call("PATCH", maps + "/a?fieldManager=one", config("1"), type: type)
+      #expect(same.status == 200)
+      #expect(version(try same.json()) == version(try made.json()))
+      let conflict = await harness.call("PATCH", maps + "/a?fieldManager=two", config("2"), type: type)
+      #expect(conflict.status == 409)
+      #expect(conflict.message == #"Apply failed with 1 conflict: conflict with "one": .data.k"#)
+      let forced = await harness.call("PATCH", maps + "/a?fieldManager=two&force=true", config("2"), type: type)
+      #expect(try forced.json()["data"]?["k"] == "2")
+      let anonymous = await harness.call("PATCH", maps + "/a", config("2"), type: type)
+      #expect(anonymous.status == 422)
+    }
+  }
+
+  @Test func updatesRecordTheirWriter() async throws {
+    try await RegistryHarness.with { harness in
+      try await harness.create(maps, #"{"metadata":{"name":"a"},"data":{"x":"1"}}"#)
+      let other = await harness.call(
+        "PATCH", maps + "/a?fieldManager=other", #"{"data":{"y":"2"}}"#, type: "application/merge-patch+json")
+      let entries = try #require(try other.json()["metadata"]?["managedFields"]?.arrayValue)
+      #expect(entries.compactMap { $0["manager"]?.stringValue }.sorted() == ["other", "tester"])
+      let mine = try #require(entries.first { $0["manager"] == "other" })
+      #expect(mine["fieldsV1"] == ["f:data": ["f:y": [:]]])
+    }
+  }
 }
