@@ -96,6 +96,7 @@ public actor ContainerdSupervisor {
         self.process = nil
         try await launch(try prepared?.binaries ?? prepare().binaries)
       } catch {
+        if Task.isCancelled { return }
         logger.error("cannot start containerd", metadata: ["error": "\(error)"])
         self.process = process
         do { try await Task.sleep(for: pause) } catch { return }
@@ -107,7 +108,8 @@ public actor ContainerdSupervisor {
   /// Stops containerd. Containers go on unless `removingPods` is set.
   public func stop(removingPods: Bool = false) async {
     if removingPods { await removePods() }
-    let running = process ?? EngineProcess(file: configuration.pidFile)
+    // The file first: another run of the server may have replaced the process this one knew.
+    let running = EngineProcess(file: configuration.pidFile) ?? process
     process = nil
     await running?.terminate()
     unlink(configuration.pidFile)
@@ -116,6 +118,12 @@ public actor ContainerdSupervisor {
   /// Stops everything and takes away what pods leave in the kernel: mounts, network namespaces, the bridge. Images
   /// stay.
   public func tearDown() async {
+    // Pods can only be removed by a running engine.
+    if EngineProcess(file: configuration.pidFile) == nil, FileSystem.exists(configuration.configurationFile),
+      let binaries = try? prepare().binaries
+    {
+      try? await launch(binaries)
+    }
     await stop(removingPods: true)
     Mounts.unmountAll(below: configuration.state)
     Mounts.unmountAll(below: configuration.root)
@@ -177,6 +185,8 @@ extension ContainerdSupervisor {
     try started.save(to: configuration.pidFile)
     process = started
     guard await answers(within: .seconds(60), process: started) else {
+      // A server that ends while containerd comes up leaves it alone as well.
+      try Task.checkCancellation()
       let isAlive = started.isAlive
       await started.terminate()
       process = nil

@@ -80,8 +80,14 @@ final class TarReader: Sendable {
       }
       position = data + (size + 511) / 512 * 512
     }
-    for link in links where entries[link.name] == nil { entries[link.name] = entries[link.target] }
-    return entries
+    // Links may point at links that come later.
+    var open = links.filter { entries[$0.name] == nil }
+    while true {
+      let known = open.filter { entries[$0.target] != nil }
+      if known.isEmpty { return entries }
+      for link in known { entries[link.name] = entries[link.target] }
+      open.removeAll { entries[$0.name] != nil }
+    }
   }
 
   private static func read(_ descriptor: Int32, at offset: Int, count: Int, exact: Bool = true) throws -> [UInt8] {
