@@ -4,17 +4,18 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1
 apus=$PWD/.build/release/apus
+log=/tmp/apus-server.log
 sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
 
-if [ -S "$data/apus.sock" ] && $sudo "$apus" status --data-dir "$data" >/dev/null 2>&1; then
+if $sudo "$apus" status --data-dir "$data" >/dev/null 2>&1; then
   echo "a cluster is already running in $data"
 else
   $sudo mkdir -p "$data"
-  $sudo setsid "$apus" server --data-dir "$data" </dev/null >"/tmp/apus-server.log" 2>&1 &
+  $sudo setsid "$apus" server --data-dir "$data" </dev/null >"$log" 2>&1 &
 fi
 if ! $sudo "$apus" status --data-dir "$data" --wait 120; then
-  echo "the cluster did not become ready; the last lines of /tmp/apus-server.log:" >&2
-  tail -n 20 /tmp/apus-server.log >&2
+  echo "the cluster did not become ready; the last lines of $log:" >&2
+  tail -n 20 "$log" >&2
   exit 1
 fi
 echo
