@@ -15,7 +15,8 @@ public struct DynamicObject: JSONCodable, Sendable, Equatable {
   public init() {}
 
   /// An object of a kind.
-  public init(apiVersion: String, kind: String, metadata: ObjectMeta = ObjectMeta(), content: JSONValue = .object([:])) {
+  public init(apiVersion: String, kind: String, metadata: ObjectMeta = ObjectMeta(), content: JSONValue = .object([:]))
+  {
     self.apiVersion = apiVersion
     self.kind = kind
     self.metadata = metadata

@@ -38,7 +38,8 @@ import Testing
     #expect(pods.kind == "Pod" && pods.namespaced && pods.shortNames == ["po"] && pods.categories == ["all"])
     #expect(pods.subresource("eviction")?.group == "policy")
     #expect(builtInGroups.first?.name == "" && builtInGroups.count == 22)
-    #expect(tableColumns(group: "", kind: "Pod").prefix(5).map(\.name) == ["Name", "Ready", "Status", "Restarts", "Age"])
+    #expect(
+      tableColumns(group: "", kind: "Pod").prefix(5).map(\.name) == ["Name", "Ready", "Status", "Restarts", "Age"])
     #expect(tableColumns(group: "none", kind: "None").map(\.name) == ["Name", "Created At"])
   }
 }

@@ -53,7 +53,12 @@ extension EndpointSlice: Defaulted {
 }
 
 extension Secret: Defaulted {
-  mutating func setDefaults() { if type.isEmpty { type = "Opaque" } }
+  mutating func setDefaults() {
+    if type.isEmpty { type = "Opaque" }
+    // Plain strings are only ever written; they become data.
+    for (key, text) in stringData { data[key] = Base64Bytes(Array(text.utf8)) }
+    stringData = [:]
+  }
 }
 
 extension Namespace: Defaulted {

@@ -20,7 +20,7 @@ func checkImmutable<T: FieldValue & Equatable>(_ new: T, _ old: T, _ path: Field
 
 /// For values that are printed as JSON.
 func checkImmutableJSON<T: JSONEncodable & Equatable>(
-  _ new: T, _ old: T, _ path: FieldPath, _ message: String = "field is immutable", _ errors: inout [FieldError]
+  _ new: T, _ old: T, _ path: FieldPath, _ errors: inout [FieldError], message: String = "field is immutable"
 ) {
   if new != old { errors.append(.invalid(path, FieldJSON(new), message)) }
 }

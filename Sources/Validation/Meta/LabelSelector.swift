@@ -37,21 +37,27 @@ func checkWorkloadSelector(
   _ errors: inout [FieldError]
 ) {
   let selectorPath = path.child("selector")
-  guard let selector else {
+  if let selector {
+    checkLabelSelector(selector, selectorPath, &errors)
+    if selector.matchLabels.isEmpty && selector.matchExpressions.isEmpty {
+      errors.append(.invalid(selectorPath, FieldJSON(selector), emptyMessage))
+    }
+  } else {
     errors.append(.required(selectorPath))
-    return
-  }
-  checkLabelSelector(selector, selectorPath, &errors)
-  if selector.matchLabels.isEmpty && selector.matchExpressions.isEmpty {
-    errors.append(.invalid(selectorPath, FieldJSON(selector), emptyMessage))
   }
   guard let matcher = try? selector.selector() else {
     errors.append(.invalid(selectorPath, FieldJSON(selector), "invalid label selector"))
     return
   }
-  if !matcher.isEmpty && !matcher.matches(template) {
+  checkTemplateLabels(template, matcher, path, &errors)
+}
+
+/// Pods that a workload makes must be pods that it finds.
+func checkTemplateLabels(
+  _ labels: [String: String], _ selector: Labels.Selector, _ path: FieldPath, _ errors: inout [FieldError]
+) {
+  if !selector.isEmpty && !selector.matches(labels) {
     errors.append(
-      .invalid(
-        path.child("template", "metadata", "labels"), template, "`selector` does not match template `labels`"))
+      .invalid(path.child("template", "metadata", "labels"), labels, "`selector` does not match template `labels`"))
   }
 }

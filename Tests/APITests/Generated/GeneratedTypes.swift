@@ -32,7 +32,10 @@ let generatedTypes: [(String, any APIType.Type)] = [
   ("io.k8s.api.admissionregistration.v1.TypeChecking", TypeChecking.self),
   ("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", ValidatingAdmissionPolicy.self),
   ("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", ValidatingAdmissionPolicyBinding.self),
-  ("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", ValidatingAdmissionPolicyBindingSpec.self),
+  (
+    "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec",
+    ValidatingAdmissionPolicyBindingSpec.self
+  ),
   ("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec", ValidatingAdmissionPolicySpec.self),
   ("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus", ValidatingAdmissionPolicyStatus.self),
   ("io.k8s.api.admissionregistration.v1.ValidatingWebhook", ValidatingWebhook.self),
@@ -65,7 +68,10 @@ let generatedTypes: [(String, any APIType.Type)] = [
   ("io.k8s.api.apps.v1.StatefulSet", StatefulSet.self),
   ("io.k8s.api.apps.v1.StatefulSetCondition", StatefulSetCondition.self),
   ("io.k8s.api.apps.v1.StatefulSetOrdinals", StatefulSetOrdinals.self),
-  ("io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy", StatefulSetPersistentVolumeClaimRetentionPolicy.self),
+  (
+    "io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy",
+    StatefulSetPersistentVolumeClaimRetentionPolicy.self
+  ),
   ("io.k8s.api.apps.v1.StatefulSetSpec", StatefulSetSpec.self),
   ("io.k8s.api.apps.v1.StatefulSetStatus", StatefulSetStatus.self),
   ("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", StatefulSetUpdateStrategy.self),
@@ -495,24 +501,54 @@ let generatedTypes: [(String, any APIType.Type)] = [
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionRequest", ConversionRequest.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionResponse", ConversionResponse.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionReview", ConversionReview.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", CustomResourceColumnDefinition.self),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition",
+    CustomResourceColumnDefinition.self
+  ),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", CustomResourceConversion.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", CustomResourceDefinition.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", CustomResourceDefinitionCondition.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", CustomResourceDefinitionNames.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", CustomResourceDefinitionSpec.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", CustomResourceDefinitionStatus.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", CustomResourceDefinitionVersion.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", CustomResourceSubresourceScale.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", CustomResourceSubresourceStatus.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", CustomResourceSubresources.self),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition",
+    CustomResourceDefinitionCondition.self
+  ),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames",
+    CustomResourceDefinitionNames.self
+  ),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec",
+    CustomResourceDefinitionSpec.self
+  ),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus",
+    CustomResourceDefinitionStatus.self
+  ),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion",
+    CustomResourceDefinitionVersion.self
+  ),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale",
+    CustomResourceSubresourceScale.self
+  ),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus",
+    CustomResourceSubresourceStatus.self
+  ),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources",
+    CustomResourceSubresources.self
+  ),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", CustomResourceValidation.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", ExternalDocumentation.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", JSONSchemaProps.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", SelectableField.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", ApiextensionsServiceReference.self),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", ValidationRule.self),
-  ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", ApiextensionsWebhookClientConfig.self),
+  (
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig",
+    ApiextensionsWebhookClientConfig.self
+  ),
   ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", WebhookConversion.self),
   ("io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup", APIGroup.self),
   ("io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList", APIGroupList.self),
