@@ -40,6 +40,13 @@ import Testing
         == "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container")
   }
 
+  @Test func everyFieldIsFoundByItsBytes() throws {
+    for type in Sample.table.types {
+      for field in type.fields { #expect(strictErrors(Array("{\"\(field.name)\":1}".utf8), type).isEmpty) }
+      #expect(strictErrors(Array(#"{"nope":1}"#.utf8), type) == [#"unknown field "nope""#])
+    }
+  }
+
   @Test func pruningDropsUnknownFieldsEverywhere() throws {
     let value = try Sample.json(
       #"{"x":1,"metadata":{"labels":{"x":"1"},"y":2},"spec":{"template":{"spec":{"containers":[{"name":"a","z":1}]}}}}"#)

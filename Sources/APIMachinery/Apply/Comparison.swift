@@ -11,7 +11,7 @@ struct Comparison {
     compare(old, new, shape)
   }
 
-  private init() {}
+  init() {}
 
   /// Without what lies at or below some paths.
   func excluding(_ ignored: FieldSet) -> Comparison {
@@ -33,7 +33,7 @@ struct Comparison {
   }
 
   /// One value; at least one side is there. Null stands for an empty container of the other side's kind.
-  private mutating func compare(_ old: JSONValue?, _ new: JSONValue?, _ shape: Shape) {
+  mutating func compare(_ old: JSONValue?, _ new: JSONValue?, _ shape: Shape) {
     if let old, let new, old == new { return }
     if case .leaf = shape { return leaf(old, new) }
     let (a, b) = (old ?? .null, new ?? .null)
@@ -64,7 +64,7 @@ struct Comparison {
     if new == nil { removed.isMember = true }
   }
 
-  private mutating func attach(_ step: String, _ child: Comparison) {
+  mutating func attach(_ step: String, _ child: Comparison) {
     added.attach(step, child.added)
     removed.attach(step, child.removed)
     modified.attach(step, child.modified)

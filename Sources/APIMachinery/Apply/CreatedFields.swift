@@ -1,3 +1,5 @@
+import Glibc
+
 /// The fieldsV1 of a newly created object, straight from its bytes in one pass: neither tree nor set is built.
 ///
 /// Gives exactly what comparing with an empty object gives.
@@ -54,18 +56,21 @@ struct CreatedFields {
     try reader.beginObject()
     while let key = try reader.nextKey() {
       any = true
-      let name = key.string
       var step: [UInt8]?
       var below = Shape.deduced
+      var known: String?
       switch shape {
       case .structure(let schema):
-        if let field = schema.field(name) {
+        if let position = schema.position(of: key) {
+          let field = schema.fields[position]
           step = field.pathElement
           below = field.shape
+          known = field.name
         }
       case .map(let element): below = element
       default: break
       }
+      let name = known ?? key.string
       var deeperStripped: FieldSet?
       var deeperIgnored: FieldSet?
       if stripped != nil || ignored != nil {
@@ -134,7 +139,7 @@ struct CreatedFields {
 
   private static func joined(_ entries: inout [Entry], isMember: Bool) -> [UInt8]? {
     if entries.isEmpty { return isMember ? leaf : nil }
-    entries.sort { $0.step.lexicographicallyPrecedes($1.step) }
+    if entries.count > 1 { entries.sort { precedes($0.step, $1.step) } }
     var out: [UInt8] = []
     out.reserveCapacity(entries.reduce(16) { $0 + $1.step.count + $1.content.count + 2 })
     out.append(UInt8(ascii: "{"))
@@ -147,6 +152,12 @@ struct CreatedFields {
     }
     out.append(UInt8(ascii: "}"))
     return out
+  }
+
+  private static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+    let common = min(a.count, b.count)
+    let order = memcmp(a, b, common)
+    return order == 0 ? a.count < b.count : order < 0
   }
 
   private static func quoted(_ text: String) -> [UInt8] {

@@ -77,19 +77,29 @@ public struct FieldManager: Sendable {
     if live != nil && managed.entries.isEmpty { return new }  // nobody tracked it from the start
     var old = live ?? empty
     old["metadata"]?["managedFields"] = nil
-    let comparison = Comparison(from: old, to: new, shape).excluding(ignored)
-    if !comparison.isEmpty {
-      _ = managed.yield(comparison, except: nil, force: true)
-      let mine = comparison.modified.union(comparison.added).subtracting(Self.stripped)
-      if !mine.isEmpty {
-        let id = manager(name, "Update")
-        let fields = managed.entries[id].map { $0.fields.union(mine) } ?? mine
-        managed.entries[id] = .init(fields: fields, apiVersion: apiVersion, time: now)
-      }
-      managed.cap()
-    }
+    record(Comparison(from: old, to: new, shape).excluding(ignored), in: &managed, manager: name, now: now)
     new["metadata"]?["managedFields"] = managed.tree
     return new
+  }
+
+  /// Moves what changed to the writer.
+  func record(_ comparison: Comparison, in managed: inout ManagedFields, manager name: String, now: Time) {
+    if comparison.isEmpty { return }
+    let mine = comparison.modified.union(comparison.added).subtracting(Self.stripped)
+    let id = manager(name, "Update")
+    let before = managed.entries[id]
+    _ = managed.yield(comparison, except: nil, force: true)
+    if !mine.isEmpty {
+      // What the writer owned of it already was yielded like everybody else's, and comes back here.
+      let fields: RecordedFields
+      if let before, before.fields.count(of: mine) == mine.count, comparison.removed.isEmpty {
+        fields = before.fields
+      } else {
+        fields = managed.entries[id]?.fields.union(mine) ?? .set(mine)
+      }
+      managed.entries[id] = .init(fields: fields, apiVersion: apiVersion, time: now)
+    }
+    managed.cap()
   }
 
   // MARK: Apply
@@ -117,7 +127,7 @@ public struct FieldManager: Sendable {
       let fields = all.added.union(all.modified).subtracting(Self.stripped)
       let id = ManagedFields.Manager(
         name: Self.beforeFirstApply, operation: "Update", apiVersion: apiVersion, subresource: "")
-      if !fields.isEmpty { managed.entries[id] = .init(fields: fields, apiVersion: apiVersion, time: now) }
+      if !fields.isEmpty { managed.entries[id] = .init(fields: .set(fields), apiVersion: apiVersion, time: now) }
     }
     let id = manager(name, "Apply")
     let before = managed
@@ -155,11 +165,11 @@ public struct FieldManager: Sendable {
     var merged = mergedForApply(old, config, shape)
     let last = managed.entries[id]
     let claimed = FieldSet(of: config, shape).subtractingRecursively(ignored).subtracting(Self.stripped)
-    managed.entries[id] = .init(fields: claimed, apiVersion: apiVersion, time: last?.time)
-    if let last, !last.fields.isEmpty {
+    managed.entries[id] = .init(fields: .set(claimed), apiVersion: apiVersion, time: last?.time)
+    if let last = last?.fields.set, !last.isEmpty {
       var owned = FieldSet()
-      for entry in managed.entries.values { owned = owned.union(entry.fields) }
-      let gone = last.fields.withNamedParents(shape).subtracting(owned.withNamedParents(shape))
+      for entry in managed.entries.values { owned = owned.union(entry.fields.set) }
+      let gone = last.withNamedParents(shape).subtracting(owned.withNamedParents(shape))
       if !gone.isEmpty { merged = removing(gone, from: merged, shape) ?? .object([:]) }
     }
     let conflicts = managed.yield(

@@ -18,7 +18,7 @@ struct ManagedFields: Sendable, Equatable {
   }
 
   struct Entry: Sendable, Equatable {
-    var fields: FieldSet
+    var fields: RecordedFields
     var apiVersion: String
     var time: Time?
   }
@@ -29,20 +29,61 @@ struct ManagedFields: Sendable, Equatable {
 
   /// Reads the list; nil if an entry cannot be understood.
   init?(_ list: JSONValue?) {
-    guard case .array(let items)? = list else { return }
-    for item in items {
-      guard let operation = item["operation"]?.stringValue, operation == "Apply" || operation == "Update",
-        let apiVersion = item["apiVersion"]?.stringValue,
-        item["fieldsType"] == nil || item["fieldsType"] == "FieldsV1",
-        let fields = try? FieldSet.decode((item["fieldsV1"] ?? .object([:])).encoded())
-      else { return nil }
-      let manager = Manager(
-        name: item["manager"]?.stringValue ?? "", operation: operation,
-        apiVersion: operation == "Apply" ? "" : apiVersion, subresource: item["subresource"]?.stringValue ?? "")
-      entries[manager] = Entry(
-        fields: fields, apiVersion: apiVersion, time: item["time"]?.stringValue.flatMap { Time(rfc3339: $0) })
+    guard case .array? = list else {
+      self.init()
+      return
     }
+    self.init(bytes: (list ?? .null).encoded()[...])
   }
+
+  /// Reads the list from its JSON; the sets of fields are not looked at until they are needed.
+  init?(bytes: ArraySlice<UInt8>) {
+    do {
+      try JSONReader.withReader(bytes) { reader in
+        if try reader.readNull() { return }
+        try reader.beginArray()
+        while try reader.nextElement() {
+          var manager = Manager(name: "", operation: "", apiVersion: "", subresource: "")
+          var time: Time?
+          var fields = RecordedFields.set(FieldSet())
+          try reader.beginObject()
+          while let key = try reader.nextKey() {
+            if key.equals("fieldsV1") {
+              if try reader.peek() == .object {
+                fields = .raw(Array(reader.bytes(in: try reader.skipValue())))
+              } else {
+                try reader.skipValue()
+              }
+            } else if key.equals("manager") {
+              manager.name = try String(from: &reader)
+            } else if key.equals("operation") {
+              manager.operation = try String(from: &reader)
+            } else if key.equals("apiVersion") {
+              manager.apiVersion = try String(from: &reader)
+            } else if key.equals("subresource") {
+              manager.subresource = try String(from: &reader)
+            } else if key.equals("time") {
+              time = try Time?(from: &reader)
+            } else if key.equals("fieldsType") {
+              guard try reader.string() == "FieldsV1" else { throw unreadable }
+            } else {
+              try reader.skipValue()
+            }
+          }
+          let version = manager.apiVersion
+          switch manager.operation {
+          case "Update": break
+          case "Apply": manager.apiVersion = ""
+          default: throw unreadable
+          }
+          if version.isEmpty { throw unreadable }
+          entries[manager] = Entry(fields: fields, apiVersion: version, time: time)
+        }
+      }
+    } catch { return nil }
+  }
+
+  private var unreadable: JSONError { JSONError(message: "unreadable managed fields", offset: 0) }
 
   /// Applies first, then by time and name.
   var sorted: [(Manager, Entry)] {
@@ -100,7 +141,7 @@ struct ManagedFields: Sendable, Equatable {
       sorted.map { manager, entry in
         var item: [String: JSONValue] = [
           "operation": .string(manager.operation), "apiVersion": .string(entry.apiVersion), "fieldsType": "FieldsV1",
-          "fieldsV1": entry.fields.tree,
+          "fieldsV1": entry.fields.set.tree,
         ]
         if !manager.name.isEmpty { item["manager"] = .string(manager.name) }
         if let time = entry.time, !time.isZero { item["time"] = .string(time.description) }
@@ -117,17 +158,16 @@ struct ManagedFields: Sendable, Equatable {
     let changed = comparison.modified.union(comparison.added)
     var conflicts: [(Manager, FieldSet)] = []
     for (manager, entry) in entries where manager != except {
-      let conflict = entry.fields.intersection(changed)
+      if force || entry.fields.count(of: changed) == 0 { continue }
+      let conflict = entry.fields.set.intersection(changed)
       if !conflict.isEmpty { conflicts.append((manager, conflict)) }
     }
     if !force && !conflicts.isEmpty { return conflicts }
+    let lost = changed.union(comparison.removed)
     for (manager, entry) in entries where manager != except {
-      let rest = entry.fields.subtracting(changed).subtracting(comparison.removed)
-      if rest.isEmpty {
-        entries[manager] = nil
-      } else if rest != entry.fields {
-        entries[manager]?.fields = rest
-      }
+      if entry.fields.count(of: lost) == 0 { continue }
+      let rest = entry.fields.set.subtracting(lost)
+      entries[manager] = rest.isEmpty ? nil : Entry(fields: .set(rest), apiVersion: entry.apiVersion, time: entry.time)
     }
     return []
   }
@@ -147,7 +187,7 @@ struct ManagedFields: Sendable, Equatable {
       let kept = entries[bucket] ?? entries.removeValue(forKey: oldest)
       entries[manager] = nil
       entries[bucket] = Entry(
-        fields: entry.fields.union(kept?.fields ?? FieldSet()), apiVersion: entry.apiVersion, time: entry.time)
+        fields: .set(entry.fields.set.union(kept?.fields.set ?? FieldSet())), apiVersion: entry.apiVersion, time: entry.time)
       count -= 1
     }
   }

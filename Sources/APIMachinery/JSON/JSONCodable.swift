@@ -120,7 +120,7 @@ extension Dictionary: JSONEncodable where Key == String, Value: JSONEncodable {
       writer.key(name)
       value.encode(to: &writer)
     } else {
-      for (name, value) in sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+      for (name, value) in sorted(by: { bytesPrecede($0.key, $1.key) }) {
         writer.key(name)
         value.encode(to: &writer)
       }

@@ -22,6 +22,19 @@ extension JSONReader {
     position += 1
     let start = position
     var i = position
+    // Eight bytes at a time while none of them is a quote, a backslash or a control character.
+    while i + 8 <= count {
+      let word = UnsafeRawPointer(base + i).loadUnaligned(as: UInt64.self)
+      let quote = word ^ 0x2222_2222_2222_2222
+      let slash = word ^ 0x5C5C_5C5C_5C5C_5C5C
+      let found =
+        ((quote &- ones) & ~quote | (slash &- ones) & ~slash | (word &- 0x2020_2020_2020_2020) & ~word) & highs
+      if found != 0 {
+        i += found.trailingZeroBitCount >> 3
+        break
+      }
+      i += 8
+    }
     while i < count {
       let byte = base[i]
       if byte == UInt8(ascii: "\"") {
@@ -120,3 +133,6 @@ extension JSONReader {
     }
   }
 }
+
+private let ones: UInt64 = 0x0101_0101_0101_0101
+private let highs: UInt64 = 0x8080_8080_8080_8080

@@ -73,29 +73,46 @@ public struct JSONReader {
 
   /// The next member's name, its colon consumed; nil consumes the closing brace.
   public mutating func nextKey() throws -> JSONKey? {
+    guard try beginKey() else { return nil }
+    let key = try rawKey()
+    try colon()
+    return key
+  }
+
+  private mutating func skipKey() throws -> Bool {
+    guard try beginKey() else { return false }
+    try skipString()
+    try colon()
+    return true
+  }
+
+  @inline(__always) private mutating func colon() throws {
+    guard try nextByte() == UInt8(ascii: ":") else { throw unexpected("after object key") }
+    position += 1
+  }
+
+  /// Stands before a key's quote, or consumes the closing brace.
+  @inline(__always) private mutating func beginKey() throws -> Bool {
     var byte = try nextByte()
     if fresh {
       fresh = false
       if byte == UInt8(ascii: "}") {
         position += 1
         depth -= 1
-        return nil
+        return false
       }
     } else {
       if byte == UInt8(ascii: "}") {
         position += 1
         depth -= 1
-        return nil
+        return false
       }
       guard byte == UInt8(ascii: ",") else { throw unexpected("after object key:value pair") }
       position += 1
       byte = try nextByte()
     }
     guard byte == UInt8(ascii: "\"") else { throw unexpected("looking for beginning of object key string") }
-    let key = try rawKey()
-    guard try nextByte() == UInt8(ascii: ":") else { throw unexpected("after object key") }
-    position += 1
-    return key
+    return true
   }
 
   /// Enters an array.
@@ -154,21 +171,39 @@ public struct JSONReader {
 
   /// Passes over the next value and returns its byte range, checking that it is well formed.
   @discardableResult public mutating func skipValue() throws -> Range<Int> {
-    skipSpace()
+    let first = try nextByte()
     let start = position
-    switch try peek() {
-    case .object:
-      try beginObject()
-      while try nextKey() != nil { try skipValue() }
-    case .array:
-      try beginArray()
-      while try nextElement() { try skipValue() }
-    case .string: try skipString()
-    case .number: _ = try numberRange()
-    case .bool: _ = try bool()
-    case .null: _ = try readNull()
+    if first == UInt8(ascii: "\"") {
+      try skipString()
+    } else {
+      try skip(first)
     }
     return start..<position
+  }
+
+  /// Passes over a value that begins with `first`.
+  private mutating func skip(_ first: UInt8) throws {
+    switch first {
+    case UInt8(ascii: "{"):
+      position += 1
+      try descend()
+      while try skipKey() {
+        let byte = try nextByte()
+        if byte == UInt8(ascii: "\"") { try skipString() } else { try skip(byte) }
+      }
+    case UInt8(ascii: "["):
+      position += 1
+      try descend()
+      while try nextElement() {
+        let byte = try nextByte()
+        if byte == UInt8(ascii: "\"") { try skipString() } else { try skip(byte) }
+      }
+    case UInt8(ascii: "\""): try skipString()
+    case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): _ = try numberRange()
+    case UInt8(ascii: "t"), UInt8(ascii: "f"): _ = try bool()
+    case UInt8(ascii: "n"): try literal("null")
+    default: throw unexpected("looking for beginning of value")
+    }
   }
 
   /// The bytes of a range that this reader reported.
@@ -179,7 +214,7 @@ public struct JSONReader {
   // MARK: Machinery
 
   @inline(__always) mutating func skipSpace() {
-    while position < count {
+    while position < count, base[position] <= 0x20 {
       switch base[position] {
       case 0x20, 0x0A, 0x0D, 0x09: position += 1
       default: return

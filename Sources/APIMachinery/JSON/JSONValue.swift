@@ -120,13 +120,16 @@ extension JSONReader {
       while try nextElement() { items.append(try value()) }
       return .array(items)
     case .object:
-      var members: [String: JSONValue] = [:]
       try beginObject()
-      while let key = try nextKey() {
-        let name = key.string
+      guard let first = try nextKey() else { return .object([:]) }
+      var members: [String: JSONValue] = [:]
+      members.reserveCapacity(6)  // most have few; growing one by one would hash each name several times
+      var name = first.string
+      while true {
         members[name] = try value()
+        guard let key = try nextKey() else { return .object(members) }
+        name = key.string
       }
-      return .object(members)
     }
   }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Writes JSON as Go's `encoding/json` does: no white space, `<`, `>` and `&` escaped.
 public struct JSONWriter {
   /// What has been written so far.
@@ -131,9 +133,14 @@ public struct JSONWriter {
       endArray()
     case .object(let members):
       beginObject()
-      for name in members.keys.sortedByBytes() {
+      if members.count == 1, let (name, member) = members.first {
         key(name)
-        value(members[name].unsafelyUnwrapped)
+        value(member)
+      } else {
+        for (name, member) in members.sorted(by: { bytesPrecede($0.key, $1.key) }) {
+          key(name)
+          value(member)
+        }
       }
       endObject()
     }
@@ -146,7 +153,7 @@ public struct JSONWriter {
       var start = 0
       var i = 0
       while i < utf8.count {
-        if !escapes[Int(utf8[i])] {
+        if !needsEscape(utf8[i]) {
           i += 1
           continue
         }
@@ -188,8 +195,8 @@ public struct JSONWriter {
   }
 }
 
-/// The bytes at which a string needs a closer look.
-private let escapes: [Bool] = (0..<256).map { byte in
+/// Whether a string needs a closer look at this byte.
+@inline(__always) private func needsEscape(_ byte: UInt8) -> Bool {
   byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x3C || byte == 0x3E || byte == 0x26 || byte == 0xE2
 }
 
@@ -237,6 +244,22 @@ func goNumber(_ v: Double) -> String {
 extension Collection<String> {
   /// In the order of their UTF-8 bytes, which is Go's order.
   func sortedByBytes() -> [String] {
-    count < 2 ? Array(self) : sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    count < 2 ? Array(self) : sorted(by: bytesPrecede)
   }
+}
+
+/// Go's order of strings: by UTF-8 bytes.
+@inline(__always) func bytesPrecede(_ a: String, _ b: String) -> Bool {
+  // Contiguous UTF-8 is what nearly every string is.
+  let fast = a.utf8.withContiguousStorageIfAvailable { x in
+    b.utf8.withContiguousStorageIfAvailable { y in
+      let common = min(x.count, y.count)
+      if common > 0, let p = x.baseAddress, let q = y.baseAddress {
+        let order = memcmp(p, q, common)
+        if order != 0 { return order < 0 }
+      }
+      return x.count < y.count
+    }
+  }
+  return (fast ?? nil) ?? a.utf8.lexicographicallyPrecedes(b.utf8)
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The type of a field's value.
 public indirect enum SchemaFieldType: Sendable, Hashable {
   case string, boolean, int32, int64, double
@@ -95,6 +97,8 @@ public final class Schema: Sendable {
   public let preservesUnknownFields: Bool
   /// For strict checks and the like: a field's place in `fields`.
   let positions: [String: Int]
+  /// An open hash table over the names' bytes; empty slots are -1.
+  private let slots: [Int16]
 
   public init(
     name: String, gvks: [GroupVersionKind] = [], mapType: String = "", unions: [SchemaUnion] = [],
@@ -106,7 +110,37 @@ public final class Schema: Sendable {
     self.unions = unions
     self.fields = fields
     self.preservesUnknownFields = preservesUnknownFields
+    var size = 4
+    while size < fields.count * 2 { size *= 2 }
+    var slots = [Int16](repeating: -1, count: size)
+    for (i, field) in fields.enumerated() {
+      var at = field.pathElement[3..<field.pathElement.count - 1].withUnsafeBufferPointer(Self.hash) & (size - 1)
+      while slots[at] >= 0 { at = (at + 1) & (size - 1) }
+      slots[at] = Int16(i)
+    }
+    self.slots = slots
     positions = Dictionary(fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { a, _ in a })
+  }
+
+  /// The field that a key names, found without making a string of it.
+  func position(of key: JSONKey) -> Int? {
+    var at = Self.hash(key.utf8) & (slots.count - 1)
+    while slots[at] >= 0 {
+      let position = Int(slots[at])
+      let element = fields[position].pathElement  // "f:name" with its quotes
+      let matches = element.withUnsafeBufferPointer { bytes in
+        bytes.count - 4 == key.count && memcmp(bytes.baseAddress.unsafelyUnwrapped + 3, key.base, key.count) == 0
+      }
+      if matches { return position }
+      at = (at + 1) & (slots.count - 1)
+    }
+    return nil
+  }
+
+  private static func hash(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
+    var hash: UInt32 = 2_166_136_261
+    for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+    return Int(hash ^ hash >> 15)
   }
 
   /// The field of that JSON name.

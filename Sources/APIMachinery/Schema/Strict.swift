@@ -48,16 +48,19 @@ private struct StrictChecker {
     var met = [Bool](repeating: false, count: schema.fields.count)
     try reader.beginObject()
     while let key = try reader.nextKey() {
-      let name = key.string
-      guard let position = schema.positions[name] else {
-        if !schema.preservesUnknownFields { complain("unknown", name) }
+      guard let position = schema.position(of: key) else {
+        if !schema.preservesUnknownFields { complain("unknown", key.string) }
         try reader.skipValue()
         continue
       }
-      if met[position] { complain("duplicate", name) }
-      met[position] = true
       let field = schema.fields[position]
-      path.append(.name(name))
+      if met[position] { complain("duplicate", field.name) }
+      met[position] = true
+      if !field.type.isNested {
+        try reader.skipValue()
+        continue
+      }
+      path.append(.name(field.name))
       try value(&reader, field.type, field.target)
       path.removeLast()
     }
