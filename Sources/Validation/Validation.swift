@@ -20,8 +20,18 @@ public func validateCreate(_ object: any APIObject) -> [FieldError] {
 }
 
 /// What is wrong with a change of an object, in upstream's words.
-public func validateUpdate(_ object: any APIObject, old: any APIObject) -> [FieldError] {
-  compare(object, old) { new, old, errors in
+///
+/// Pods are changed through subresources that may each change something else: `""` is the pod itself, `binding`,
+/// `ephemeralcontainers` and `resize` are as upstream names them, and nil allows what any of these allows.
+public func validateUpdate(_ object: any APIObject, old: any APIObject, subresource: String? = nil) -> [FieldError] {
+  if subresource == "status" { return validateStatusUpdate(object, old: old) }
+  if let new = object as? Pod, let old = old as? Pod {
+    var errors: [FieldError] = []
+    checkMetadataUpdate(new.metadata, old: old.metadata, &errors)
+    checkPodUpdate(new, old: old, through: subresource, &errors)
+    return errors
+  }
+  return compare(object, old) { new, old, errors in
     checkMetadataUpdate(new.metadata, old: old.metadata, &errors)
     new.validateChange(from: old, &errors)
   }

@@ -144,4 +144,45 @@ import Validation
       ])
     #expect(changeMessages(old) { $0.spec.tolerations = tolerant.spec.tolerations } == [])
   }
+
+  @Test func subresourcesChangeTheirPart() throws {
+    let old = try pod()
+    var bound = old
+    bound.spec.nodeName = "n"
+    #expect(validateUpdate(bound, old: old, subresource: "binding").isEmpty)
+    #expect(validateUpdate(bound, old: old).isEmpty)
+    #expect(validateUpdate(bound, old: old, subresource: "").count == 1)
+    var moved = bound
+    moved.spec.nodeName = "m"
+    #expect(validateUpdate(moved, old: bound).count == 1)
+
+    var debugged = old
+    debugged.spec.ephemeralContainers = [EphemeralContainer { $0.name = "c" }]
+    applyContainerDefaults(&debugged)
+    #expect(
+      validateUpdate(debugged, old: old, subresource: "ephemeralcontainers").map(\.message) == [
+        #"spec.ephemeralContainers[0].name: Duplicate value: "c""#, "spec.ephemeralContainers[0].image: Required value",
+      ])
+    debugged.spec.ephemeralContainers[0].name = "d"
+    debugged.spec.ephemeralContainers[0].image = "i"
+    #expect(validateUpdate(debugged, old: old, subresource: "ephemeralcontainers").isEmpty)
+    #expect(
+      validateUpdate(old, old: debugged, subresource: "ephemeralcontainers").map(\.message) == [
+        "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"d\" may not be removed\n"
+      ])
+
+    var resized = old
+    resized.spec.containers[0].resources.requests = ["cpu": 1, "a.io/b": 1]
+    #expect(
+      validateUpdate(resized, old: old, subresource: "resize").map(\.message) == [
+        "spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources",
+        "spec: Forbidden: only cpu and memory resources are mutable",
+      ])
+  }
+
+  private func applyContainerDefaults(_ pod: inout Pod) {
+    var object: any APIObject = pod
+    applyDefaults(to: &object)
+    if let typed = object as? Pod { pod = typed }
+  }
 }

@@ -38,11 +38,8 @@ extension Event: Validated {
     // Events about objects outside namespaces live in "default".
     let about = involvedObject.namespace
     let path = FieldPath("involvedObject").child("namespace")
-    if about.isEmpty {
-      if metadata.namespace != "" && metadata.namespace != "default" && metadata.namespace != "kube-system" {
-        errors.append(.invalid(path, about, "does not match event.namespace"))
-      }
-    } else if about != metadata.namespace && metadata.namespace != "default" {
+    let lives = metadata.namespace
+    if about.isEmpty ? !lives.isEmpty && lives != "default" : about != lives {
       errors.append(.invalid(path, about, "does not match event.namespace"))
     }
   }

@@ -23,7 +23,7 @@ extension Pod: Validated {
   }
 
   func validateChange(of old: Pod, _ errors: inout [FieldError]) {
-    checkPodUpdate(self, old: old, &errors)
+    checkPodUpdate(self, old: old, through: "", &errors)
   }
 
   func validateStatusChange(of old: Pod, _ errors: inout [FieldError]) {

@@ -7,7 +7,29 @@ private let changeableFields = [
 ]
 
 /// Checks a change of a pod: few fields may change, and some only one way.
-func checkPodUpdate(_ new: Pod, old: Pod, _ errors: inout [FieldError]) {
+func checkPodUpdate(_ new: Pod, old: Pod, through subresource: String?, _ errors: inout [FieldError]) {
+  switch subresource {
+  case "binding": break
+  case "ephemeralcontainers": checkEphemeralUpdate(new, old: old, &errors)
+  case "resize": checkResize(new, old: old, &errors)
+  case nil: checkOrdinaryUpdate(withoutParts(new, old), old: old, &errors)
+  default: checkOrdinaryUpdate(new, old: old, &errors)
+  }
+}
+
+/// The new pod with what only subresources change set back.
+private func withoutParts(_ new: Pod, _ old: Pod) -> Pod {
+  var new = new
+  if old.spec.nodeName.isEmpty { new.spec.nodeName = "" }
+  new.spec.ephemeralContainers = old.spec.ephemeralContainers
+  for i in new.spec.containers.indices where i < old.spec.containers.count {
+    new.spec.containers[i].resources = old.spec.containers[i].resources
+    new.spec.containers[i].resizePolicy = old.spec.containers[i].resizePolicy
+  }
+  return new
+}
+
+private func checkOrdinaryUpdate(_ new: Pod, old: Pod, _ errors: inout [FieldError]) {
   let path = FieldPath("spec")
   checkCoreFinalizers(new.metadata.finalizers, FieldPath("metadata").child("finalizers"), &errors)
   checkContainerCounts(new, old, path, &errors)
