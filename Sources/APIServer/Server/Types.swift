@@ -29,6 +29,9 @@ public struct UserInfo: Sendable, Hashable {
   public static let apiServer = UserInfo(name: "system:apiserver", groups: [mastersGroup, authenticatedGroup])
 }
 
+/// `UserInfo` under a name that no API type has.
+public typealias RequestUser = UserInfo
+
 /// What a request is about, as upstream's RequestInfo.
 public struct RequestInfo: Sendable, Hashable {
   public var isResource = false

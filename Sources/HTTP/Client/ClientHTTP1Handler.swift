@@ -180,7 +180,9 @@ final class ClientHTTP1Handler: ChannelDuplexHandler, RemovableChannelHandler {
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     if let exchange {
       self.exchange = nil
-      exchange.fail(exchange.headPending ? HTTPClientError.connectFailed("\(error)") : error)
+      // A reset is a close like any other: a kept connection may meet it at its next use.
+      let closed = error is IOError || error is ChannelError
+      exchange.fail(closed ? HTTPClientError.connectionClosed(beforeResponse: exchange.headPending) : error)
     }
     context.close(promise: nil)
   }

@@ -122,15 +122,15 @@ final class ConnectionPool: Sendable {
     do {
       switch origin {
       case .http(let host, let port):
-        channel = try await bootstrap.connect(host: host, port: port) { channel in
-          channel.eventLoop.makeCompletedFuture { channel }
+        connection = try await bootstrap.connect(host: host, port: port) { channel in
+          channel.eventLoop.makeCompletedFuture { try Self.addHTTP1(channel, onIdle, reserved: true) }
         }
-        connection = try await channel.eventLoop.submit { try Self.addHTTP1(channel, onIdle, reserved: true) }.get()
+        channel = connection.channel
       case .unix(let path):
-        channel = try await bootstrap.connect(unixDomainSocketPath: path) { channel in
-          channel.eventLoop.makeCompletedFuture { channel }
+        connection = try await bootstrap.connect(unixDomainSocketPath: path) { channel in
+          channel.eventLoop.makeCompletedFuture { try Self.addHTTP1(channel, onIdle, reserved: true) }
         }
-        connection = try await channel.eventLoop.submit { try Self.addHTTP1(channel, onIdle, reserved: true) }.get()
+        channel = connection.channel
       case .https(let host, let port):
         guard let tls = http1 ? contextHTTP1 : context else { throw contextError ?? HTTPClientError.shutDown }
         let name = configuration.tls.serverName ?? (isIPAddress(host) ? nil : host)
@@ -261,6 +261,14 @@ final class ClientNegotiationHandler: ChannelInboundHandler, RemovableChannelHan
     } catch {
       promise.fail(error)
       context.close(promise: nil)
+    }
+  }
+
+  /// A connect that fails takes its handlers away without having been active.
+  func handlerRemoved(context: ChannelHandlerContext) {
+    if !done {
+      done = true
+      promise.fail(HTTPClientError.connectFailed("connection closed before the TLS handshake"))
     }
   }
 

@@ -1,0 +1,77 @@
+import APIMachinery
+import HTTP
+import PKI
+
+/// Names users by their client certificates: CN is the user, O are the groups.
+///
+/// The chain is verified once, during the handshake, and the user read once a connection.
+struct CertificateAuthenticator: Authenticator {
+  private let authorities: [CertificateInfo]
+  private let now: @Sendable () -> Time
+
+  /// Trusts the certificates of a PEM bundle.
+  init(authoritiesPEM: String, now: @escaping @Sendable () -> Time = { .now }) throws {
+    var authorities: [CertificateInfo] = []
+    for block in pemBlocks(authoritiesPEM) { authorities.append(try CertificateInfo(pem: block)) }
+    self.authorities = authorities
+    self.now = now
+  }
+
+  /// Whether a chain (DER, leaf first) leads to one of the authorities and may identify a client.
+  func verify(_ chain: [[UInt8]]) -> Bool {
+    guard let leaf = chain.first, Self.allowsClients(leaf), let certificate = try? CertificateInfo(der: leaf) else {
+      return false
+    }
+    let time = now()
+    guard certificate.isValid(at: time) else { return false }
+    var current = certificate
+    var intermediates = chain.dropFirst().prefix(8).compactMap { try? CertificateInfo(der: $0) }
+    while true {
+      if authorities.contains(where: { $0.isValid(at: time) && current.isSigned(by: $0) }) { return true }
+      guard
+        let next = intermediates.firstIndex(where: {
+          $0.isAuthority && $0.isValid(at: time) && current.isSigned(by: $0)
+        })
+      else { return false }
+      current = intermediates.remove(at: next)
+    }
+  }
+
+  /// Whether the certificate names clientAuth among its extended key usages. The identifier (1.3.6.1.5.5.7.3.2) stands
+  /// in no other extension, and what stands there was signed by the authority.
+  private static func allowsClients(_ der: [UInt8]) -> Bool {
+    let identifier: [UInt8] = [0x06, 0x08, 0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02]
+    return der.firstRange(of: identifier) != nil
+  }
+
+  func authenticateSync(_ head: HTTPRequestHead) -> AuthenticationResult? {
+    guard let peer = head.tls, let leaf = peer.certificates.first else { return .absent }
+    guard peer.verified else { return .failed("x509: certificate signed by unknown authority") }
+    if let known = peer.remembered as? (UserInfo, Time) {
+      return now() <= known.1 ? .user(known.0) : .failed("x509: certificate has expired or is not yet valid")
+    }
+    guard let certificate = try? CertificateInfo(der: leaf) else { return .failed("x509: malformed certificate") }
+    guard !certificate.commonName.isEmpty else { return .absent }
+    let user = UserInfo(
+      name: certificate.commonName, groups: certificate.organizations,
+      extra: ["authentication.kubernetes.io/credential-id": [certificate.credentialID]])
+    peer.remembered = (user, certificate.notAfter)
+    return .user(user)
+  }
+
+  func authenticate(_ head: HTTPRequestHead) async -> AuthenticationResult {
+    authenticateSync(head) ?? .absent
+  }
+}
+
+/// The PEM blocks of a bundle, each as a text of its own.
+func pemBlocks(_ text: String) -> [String] {
+  var blocks: [String] = []
+  var current: [Substring] = []
+  for line in text.split(separator: "\n") {
+    if line.hasPrefix("-----BEGIN ") { current = [] }
+    current.append(line)
+    if line.hasPrefix("-----END ") { blocks.append(current.joined(separator: "\n") + "\n") }
+  }
+  return blocks
+}

@@ -1,0 +1,98 @@
+import HTTP
+
+/// All ways to authenticate, in upstream's order: client certificate, then bearer tokens, then nobody.
+struct RequestAuthenticator: Authenticator {
+  var certificates: CertificateAuthenticator?
+  var tokens: [any TokenAuthenticator] = []
+  var anonymous = true
+
+  func authenticateSync(_ head: HTTPRequestHead) -> AuthenticationResult? {
+    var problem: String?
+    if let certificates {
+      switch certificates.authenticateSync(head) {
+      case .user(let user)?: return .user(Self.completed(user))
+      case .failed(let reason)?: problem = reason
+      case .absent?, nil: break
+      }
+    }
+    if let token = Self.bearerToken(head.headers) {
+      switch authenticate(token: token, audiences: []) {
+      case .user(let user): return .user(Self.completed(user))
+      case .failed(let reason): problem = reason
+      case .absent: problem = problem ?? "invalid bearer token"
+      }
+    }
+    if let problem { return .failed(problem) }
+    return anonymous ? .user(.anonymous) : .absent
+  }
+
+  func authenticate(_ head: HTTPRequestHead) async -> AuthenticationResult { authenticateSync(head) ?? .absent }
+
+  /// Who a token stands for, as TokenReview asks.
+  func authenticate(token: String, audiences: [String]) -> AuthenticationResult {
+    var problem: String?
+    for authenticator in tokens {
+      switch authenticator.authenticate(token: token, audiences: audiences) {
+      case .user(let user): return .user(user)
+      case .failed(let reason): problem = reason
+      case .absent: continue
+      }
+    }
+    return problem.map { .failed($0) } ?? .absent
+  }
+
+  /// Adds the group of everybody who has been authenticated.
+  static func completed(_ user: UserInfo) -> UserInfo {
+    if user.name == UserInfo.anonymousName { return user }
+    if user.groups.contains(where: { $0 == UserInfo.authenticatedGroup || $0 == UserInfo.unauthenticatedGroup }) {
+      return user
+    }
+    var user = user
+    user.groups.append(UserInfo.authenticatedGroup)
+    return user
+  }
+
+  /// `Authorization: Bearer`, or the subprotocol with which browsers' web sockets carry a token.
+  static func bearerToken(_ headers: HTTPFields) -> String? {
+    if let value = headers["authorization"] {
+      let parts = value.split(separator: " ", maxSplits: 2)
+      guard parts.count >= 2, asciiCaseEqual(parts[0], "bearer") else { return nil }
+      return String(parts[1])
+    }
+    guard headers.hasToken("connection", "upgrade"), asciiCaseEqual(headers["upgrade"] ?? "", "websocket") else {
+      return nil
+    }
+    let prefix = "base64url.bearer.authorization.k8s.io."
+    for protocolName in headers.elements("sec-websocket-protocol") where protocolName.hasPrefix(prefix) {
+      if let bytes = base64URLDecoded(protocolName.dropFirst(prefix.count)) {
+        return String(decoding: bytes, as: UTF8.self)
+      }
+    }
+    return nil
+  }
+}
+
+/// Decodes base64url without padding.
+func base64URLDecoded(_ text: Substring) -> [UInt8]? {
+  var bits: UInt32 = 0, count = 0
+  var result: [UInt8] = []
+  for byte in text.utf8 {
+    let value: UInt32
+    switch byte {
+    case 65...90: value = UInt32(byte - 65)
+    case 97...122: value = UInt32(byte - 71)
+    case 48...57: value = UInt32(byte) + 4
+    case UInt8(ascii: "-"): value = 62
+    case UInt8(ascii: "_"): value = 63
+    case UInt8(ascii: "="): continue
+    default: return nil
+    }
+    bits = bits << 6 | value
+    count += 6
+    if count >= 8 {
+      count -= 8
+      result.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+    }
+  }
+  return result
+}

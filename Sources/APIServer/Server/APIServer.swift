@@ -1,0 +1,361 @@
+import API
+import APIMachinery
+public import HTTP
+public import Logging
+public import NIOCore
+import PKI
+public import Storage
+import Synchronization
+
+/// The API server: authenticates and authorizes requests and gives them to whoever answers them.
+///
+/// ```
+///   created --start--> serving --shutdown--> stopped
+/// ```
+///
+/// A request's way: certificate or token → impersonation → authorization → in-flight limit → health, discovery, OpenAPI,
+/// metrics, reviews, proxies, or the registry. What needs no waiting (reads from the cache, discovery, health) is
+/// answered on the connection's event loop.
+public final class APIServer: HTTPHandler {
+  public typealias Configuration = APIServerConfiguration
+  /// For those who import the API's type of that name as well.
+  public typealias UserInfo = RequestUser
+
+  public let configuration: APIServerConfiguration
+  let version: ServerVersion
+  let registry: Registry
+  let authenticator: RequestAuthenticator
+  let certificates: CertificateAuthenticator?
+  let authorizer: any Authorizer
+  let rbac = RBACAuthorizer()
+  let discovery: DiscoveryDocuments
+  let openAPI: OpenAPIDocuments
+  let health = HealthChecks()
+  let metrics = RequestMetrics()
+  let kubelets: KubeletProxy
+  let tokens: ServiceAccountTokens?
+  let logger: Logger
+  private let group: (any EventLoopGroup)?
+  private let nodeAuthorizer: NodeAuthorizer
+  private let server = Mutex<HTTPServer?>(nil)
+  private let inFlight = Mutex((reading: 0, mutating: 0))
+
+  public init(
+    configuration given: APIServerConfiguration, storage: any Storage, group: (any EventLoopGroup)? = nil,
+    logger: Logger
+  ) throws {
+    let configuration = try given.loaded()
+    self.configuration = configuration
+    self.group = group
+    self.logger = logger
+    version = ServerVersion(gitVersion: configuration.gitVersion)
+    let audiences = configuration.audiences.isEmpty ? [configuration.serviceAccountIssuer] : configuration.audiences
+    tokens = try configuration.serviceAccountKeyPEM.map {
+      try ServiceAccountTokens(
+        issuer: configuration.serviceAccountIssuer, keyPEM: $0,
+        verificationKeysPEM: configuration.serviceAccountVerificationKeysPEM)
+    }
+    var settings = RegistryConfiguration()
+    settings.serviceClusterIPRange = configuration.serviceCIDR
+    settings.serviceNodePortRange = configuration.serviceNodePortRange
+    settings.advertiseAddress = configuration.advertiseAddress ?? "127.0.0.1"
+    if configuration.port != 0 { settings.securePort = configuration.port }
+    settings.eventSecondsToLive = configuration.eventSecondsToLive
+    settings.minRequestTimeout = configuration.minRequestTimeoutSeconds
+    registry = try Registry(
+      storage: storage, configuration: settings,
+      tokenIssuer: tokens.map {
+        SigningTokenIssuer(tokens: $0, defaultAudiences: audiences, limit: configuration.serviceAccountMaxTokenExpiration)
+      }, logger: logger)
+    certificates = try configuration.clientCAPEM.map { try CertificateAuthenticator(authoritiesPEM: $0) }
+    var tokenAuthenticators: [any TokenAuthenticator] = []
+    if !configuration.staticTokens.isEmpty {
+      tokenAuthenticators.append(StaticTokenAuthenticator(configuration.staticTokens))
+    }
+    tokenAuthenticators.append(BootstrapTokenAuthenticator(registry: registry))
+    if let tokens {
+      tokenAuthenticators.append(
+        ServiceAccountAuthenticator(tokens: tokens, audiences: audiences, registry: registry))
+    }
+    authenticator = RequestAuthenticator(
+      certificates: certificates, tokens: tokenAuthenticators, anonymous: configuration.anonymousAuth)
+    nodeAuthorizer = NodeAuthorizer(registry: registry)
+    authorizer =
+      configuration.rbac
+      ? AuthorizerChain(authorizers: [PrivilegedGroupAuthorizer(), nodeAuthorizer, rbac]) as any Authorizer
+      : AlwaysAllow()
+    discovery = DiscoveryDocuments()
+    openAPI = OpenAPIDocuments(version: version)
+    kubelets = KubeletProxy(registry: registry, configuration: configuration, logger: logger)
+    registerReviews()
+    registerProxies()
+  }
+
+  // MARK: Life
+
+  /// Fills the caches, makes what every cluster has, and serves. Returns the port.
+  @discardableResult
+  public func start() async throws -> Int {
+    try await startWithoutListening()
+    let address =
+      configuration.unixSocket.map { HTTPServerConfiguration.Address.unix(path: $0) }
+      ?? .tcp(host: configuration.bindAddress, port: configuration.port)
+    var settings = HTTPServerConfiguration(address: address, group: group, logger: logger)
+    settings.maxBodyBytes = configuration.maxRequestBodyBytes
+    settings.tls = tlsOptions
+    let server = HTTPServer(configuration: settings)
+    let port = try await server.start(self)
+    self.server.withLock { $0 = server }
+    return port
+  }
+
+  /// As `start`, for a server that is reached in process only.
+  public func startWithoutListening() async throws {
+    health.begin("storage-readiness")
+    try await registry.start()
+    health.finish("storage-readiness")
+    guard configuration.rbac else { return }
+    health.begin("poststarthook/rbac/bootstrap-roles")
+    rbac.follow(registry)
+    nodeAuthorizer.follow()
+    try await PolicyBootstrap(registry: registry).run()
+    health.finish("poststarthook/rbac/bootstrap-roles")
+  }
+
+  /// Serves until the task is cancelled, then shuts down. Starts first unless `start` has run.
+  public func run() async throws {
+    if server.withLock({ $0 }) == nil { try await start() }
+    // Nothing ever arrives on this stream: its end is the cancellation.
+    let (forever, continuation) = AsyncStream.makeStream(of: Void.self)
+    for await _ in forever {}
+    continuation.finish()
+    await shutdown()
+  }
+
+  /// Stops accepting, ends what is under way, and lets go of the registry.
+  public func shutdown() async {
+    health.shutDown()
+    let server = server.withLock { s in
+      defer { s = nil }
+      return s
+    }
+    await server?.shutdown(grace: .seconds(2))
+    registry.stop()
+    await kubelets.shutdown()
+  }
+
+  /// Serves new connections with another certificate.
+  public func reload(servingCertificatePEM: String, servingKeyPEM: String) throws {
+    guard let server = server.withLock({ $0 }), var options = tlsOptions else { return }
+    options.certificateChainPEM = servingCertificatePEM
+    options.privateKeyPEM = servingKeyPEM
+    try server.reloadTLS(options)
+  }
+
+  private var tlsOptions: TLSOptions? {
+    guard let certificate = configuration.servingCertificatePEM, let key = configuration.servingKeyPEM else {
+      return nil
+    }
+    let certificates = certificates
+    return TLSOptions(
+      certificateChainPEM: certificate, privateKeyPEM: key,
+      verifyClient: certificates.map { certificates in { @Sendable chain in certificates.verify(chain) } })
+  }
+
+  // MARK: Requests
+
+  /// What is known of a request once it is allowed.
+  struct Admitted {
+    var head: HTTPRequestHead
+    var info: RequestInfo
+    var user: UserInfo
+    var query: [(String, String)]
+    var started = RequestMetrics.now()
+  }
+
+  enum Admission {
+    case admitted(Admitted)
+    case refused(HTTPResponse, RequestInfo)
+  }
+
+  /// Authenticates and authorizes. `user` is given where the way in has settled who asks.
+  func admit(_ head: HTTPRequestHead, user known: UserInfo? = nil) -> Admission {
+    let query = head.query
+    let info = RequestInfo(method: head.method, path: head.path, query: query)
+    var user: UserInfo
+    if let known {
+      user = RequestAuthenticator.completed(known)
+    } else {
+      switch authenticator.authenticateSync(head) ?? .absent {
+      case .user(let found): user = found
+      case .absent: return .refused(errorResponse(StatusError.unauthorized()), info)
+      case .failed(let reason):
+        logger.debug("unable to authenticate the request", metadata: ["reason": "\(reason)"])
+        return .refused(errorResponse(StatusError.unauthorized()), info)
+      }
+    }
+    do {
+      if let other = try Impersonation.apply(head.headers, user: user, authorizer: authorizer) { user = other }
+    } catch {
+      return .refused(errorResponse(error), info)
+    }
+    let attributes = AuthorizationAttributes(info)
+    let answer = authorizer.authorize(user, attributes)
+    guard answer.decision == .allowed else {
+      return .refused(errorResponse(forbidden(user, attributes, reason: answer.reason)), info)
+    }
+    return .admitted(Admitted(head: head, info: info, user: user, query: query))
+  }
+
+  public func handleSync(_ head: HTTPRequestHead) -> HTTPResponse? {
+    let started = RequestMetrics.now()
+    switch admit(head) {
+    case .refused(let response, let info): return finish(response, info, head, started)
+    case .admitted(let request): return answerNow(request).map { finish($0, request.info, head, started) }
+    }
+  }
+
+  /// Answers that need no waiting and no body.
+  func answerNow(_ request: Admitted) -> HTTPResponse? {
+    guard request.info.isResource else { return answerPath(request) }
+    return registry.handleSync(resourceRequest(request, body: []))
+  }
+
+  public func handle(_ request: HTTPServerRequest) async -> HTTPResponse { await handle(request, user: nil) }
+
+  func handle(_ request: HTTPServerRequest, user: UserInfo?) async -> HTTPResponse {
+    let head = request.head
+    let started = RequestMetrics.now()
+    let admitted: Admitted
+    switch admit(head, user: user) {
+    case .refused(let response, let info): return finish(response, info, head, started)
+    case .admitted(let value): admitted = value
+    }
+    let info = admitted.info
+    if request.bodyTooLarge {
+      let problem = StatusError.requestEntityTooLarge("limit is \(configuration.maxRequestBodyBytes)")
+      return finish(errorResponse(problem), info, head, started)
+    }
+    if info.isLongRunning { return finish(await answer(admitted, request), info, head, started) }
+    let mutating = info.isMutating
+    guard enter(mutating, admitted.user) else {
+      return finish(
+        errorResponse(StatusError.tooManyRequests("Too many requests, please try again later.", retryAfter: 1)),
+        info, head, started)
+    }
+    defer { leave(mutating) }
+    return finish(await answer(admitted, request), info, head, started)
+  }
+
+  private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
+    if let response = request.body.isEmpty ? answerNow(admitted) : nil { return response }
+    guard admitted.info.isResource else { return answerPath(admitted) }
+    if isProxy(admitted.info) {
+      do { return try await proxy(admitted, request) } catch { return errorResponse(error) }
+    }
+    return await registry.handle(resourceRequest(admitted, body: request.body))
+  }
+
+  func resourceRequest(_ request: Admitted, body: [UInt8]) -> ResourceRequest {
+    var info = request.info
+    var query = request.query
+    // The deprecated /watch/ paths name one object by path where a watch names it by selector.
+    if info.verb == "watch", info.parts.count > 1 {
+      query.append(("fieldSelector", "metadata.name=\(info.name)"))
+      info.parts = [info.resource]
+    }
+    let contentType = request.head.headers["content-type"] ?? "application/json"
+    let media = contentType.prefix { $0 != ";" }.filter { $0 != " " }.lowercased()
+    return ResourceRequest(
+      info: info, user: request.user, query: query, headers: request.head.headers, body: body,
+      contentType: media.isEmpty ? "application/json" : media, accept: request.head.headers["accept"] ?? "*/*")
+  }
+
+  /// Puts the marks on a response that every response has, and counts it.
+  private func finish(
+    _ response: HTTPResponse, _ info: RequestInfo, _ head: HTTPRequestHead, _ started: UInt64
+  ) -> HTTPResponse {
+    var response = response
+    response.headers.add("audit-id", head.headers["audit-id"] ?? Self.newAuditID())
+    metrics.count(info, status: response.status, method: head.method, since: started)
+    return response
+  }
+
+  private static func newAuditID() -> String {
+    var generator = SystemRandomNumberGenerator()
+    return UUIDText.make(using: &generator)
+  }
+
+  // MARK: Limits
+
+  private func enter(_ mutating: Bool, _ user: UserInfo) -> Bool {
+    // Administrators get through on an overloaded server, as upstream's exempt priority level lets them.
+    let exempt = user.groups.contains(UserInfo.mastersGroup)
+    return inFlight.withLock { counts in
+      if mutating {
+        guard exempt || counts.mutating < configuration.maxMutatingRequestsInFlight else { return false }
+        counts.mutating += 1
+      } else {
+        guard exempt || counts.reading < configuration.maxRequestsInFlight else { return false }
+        counts.reading += 1
+      }
+      return true
+    }
+  }
+
+  private func leave(_ mutating: Bool) {
+    inFlight.withLock { counts in
+      if mutating { counts.mutating -= 1 } else { counts.reading -= 1 }
+    }
+  }
+
+  var requestsInFlight: (reading: Int, mutating: Int) { inFlight.withLock { $0 } }
+}
+
+/// Signs what the registry's token subresource asks for.
+struct SigningTokenIssuer: TokenIssuer {
+  let tokens: ServiceAccountTokens
+  let defaultAudiences: [String]
+  let limit: Int64
+
+  func issue(_ claims: ServiceAccountTokenClaims) async throws -> (token: String, expiration: Time) {
+    func reference(_ bound: ServiceAccountTokenClaims.Bound?, _ kind: String) -> ServiceAccountClaims.Reference? {
+      guard let bound, bound.kind == kind else { return nil }
+      return .init(name: bound.name, uid: bound.uid)
+    }
+    var seconds = claims.expirationSeconds
+    if limit > 0 { seconds = min(seconds, limit) }
+    let now = Time.now
+    var generator = SystemRandomNumberGenerator()
+    let id = UUIDText.make(using: &generator)
+    // Kubelets ask for 3607 s: their tokens live a year for clients that never read them again, and a warning tells
+    // when they should have been renewed.
+    let extended = claims.bound?.kind == "Pod" && claims.expirationSeconds == 3607
+    let made = ServiceAccountClaims(
+      namespace: claims.namespace,
+      serviceAccount: .init(name: claims.serviceAccountName, uid: claims.serviceAccountUID),
+      audiences: claims.audiences, expirationSeconds: extended ? 365 * 86_400 : seconds, now: now, id: id,
+      pod: reference(claims.bound, "Pod"), node: reference(claims.node, "Node") ?? reference(claims.bound, "Node"),
+      secret: reference(claims.bound, "Secret"), warnAfterSeconds: extended ? seconds : nil)
+    return (try tokens.sign(made), now.adding(seconds: seconds))
+  }
+}
+
+/// Random identifiers in the usual form.
+enum UUIDText {
+  static func make(using generator: inout some RandomNumberGenerator) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    let words = (generator.next(), generator.next())
+    var text: [UInt8] = []
+    text.reserveCapacity(36)
+    for index in 0..<32 {
+      if index == 8 || index == 12 || index == 16 || index == 20 { text.append(UInt8(ascii: "-")) }
+      let word = index < 16 ? words.0 : words.1
+      var nibble = Int(word >> UInt64(60 - (index & 15) * 4) & 15)
+      if index == 12 { nibble = 4 }
+      if index == 16 { nibble = nibble & 3 | 8 }
+      text.append(digits[nibble])
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}

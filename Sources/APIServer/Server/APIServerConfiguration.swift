@@ -1,0 +1,94 @@
+import APIMachinery
+public import PKI
+
+/// Settings of the API server, with upstream's defaults. What can be given as a file can be given as its text as well;
+/// the text wins.
+public struct APIServerConfiguration: Sendable {
+  public var bindAddress = "0.0.0.0"
+  /// 0 takes any free port.
+  public var port = 6443
+  /// Serve on a unix socket instead of TCP, without TLS.
+  public var unixSocket: String?
+
+  /// Without a certificate the server speaks plain HTTP, which is for tests.
+  public var servingCertificateFile: String?
+  public var servingCertificatePEM: String?
+  public var servingKeyFile: String?
+  public var servingKeyPEM: String?
+  /// Who signs clients' certificates.
+  public var clientCAFile: String?
+  public var clientCAPEM: String?
+  /// Signs service-account tokens, and verifies those it signed.
+  public var serviceAccountKeyFile: String?
+  public var serviceAccountKeyPEM: String?
+  /// Public keys that signed before.
+  public var serviceAccountVerificationKeysPEM: [String] = []
+  public var serviceAccountIssuer = "https://kubernetes.default.svc.cluster.local"
+  /// Empty: the issuer.
+  public var audiences: [String] = []
+  /// Tokens live no longer; zero for no limit.
+  public var serviceAccountMaxTokenExpiration: Int64 = 0
+  /// Lines of `token,user,uid[,"group1,group2"]`.
+  public var tokenFile: String?
+  public var staticTokens: [StaticToken] = []
+  public var anonymousAuth = true
+  /// False allows everybody everything.
+  public var rbac = true
+
+  /// Identify this server to kubelets.
+  public var kubeletClientCertificateFile: String?
+  public var kubeletClientCertificatePEM: String?
+  public var kubeletClientKeyFile: String?
+  public var kubeletClientKeyPEM: String?
+  /// Who signs kubelets' serving certificates; nil trusts any, as upstream does without the flag.
+  public var kubeletCAFile: String?
+  public var kubeletCAPEM: String?
+  /// The address types of nodes in the order in which they are tried.
+  public var kubeletPreferredAddressTypes = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"]
+
+  /// What clients are told to connect to; nil: 127.0.0.1.
+  public var advertiseAddress: String?
+  public var serviceCIDR = "10.96.0.0/12"
+  public var serviceNodePortRange: ClosedRange<Int> = 30000...32767
+  public var maxRequestsInFlight = 400
+  public var maxMutatingRequestsInFlight = 200
+  public var maxRequestBodyBytes = 3 * 1024 * 1024
+  public var eventSecondsToLive = 3600
+  public var minRequestTimeoutSeconds = 1800
+  /// What `/version` says.
+  public var gitVersion = "v1.36.2+apus"
+
+  public init() {}
+
+  /// Takes certificates and keys from a cluster's PKI directory.
+  public mutating func use(_ pki: ClusterPKI) {
+    servingCertificateFile = pki.certificatePath(.apiserver)
+    servingKeyFile = pki.keyPath(.apiserver)
+    clientCAFile = pki.authorityPath
+    serviceAccountKeyFile = pki.serviceAccountKeyPath
+    kubeletClientCertificateFile = pki.certificatePath(.apiserverKubeletClient)
+    kubeletClientKeyFile = pki.keyPath(.apiserverKubeletClient)
+    kubeletCAFile = pki.authorityPath
+  }
+
+  /// With the text of every file named.
+  func loaded() throws -> APIServerConfiguration {
+    var result = self
+    func load(_ text: inout String?, _ file: String?) throws {
+      guard text == nil, let file else { return }
+      guard let bytes = readWholeFile(file) else { throw StatusError.internalError("cannot read \(file)") }
+      text = String(decoding: bytes, as: UTF8.self)
+    }
+    try load(&result.servingCertificatePEM, servingCertificateFile)
+    try load(&result.servingKeyPEM, servingKeyFile)
+    try load(&result.clientCAPEM, clientCAFile)
+    try load(&result.serviceAccountKeyPEM, serviceAccountKeyFile)
+    try load(&result.kubeletClientCertificatePEM, kubeletClientCertificateFile)
+    try load(&result.kubeletClientKeyPEM, kubeletClientKeyFile)
+    try load(&result.kubeletCAPEM, kubeletCAFile)
+    var tokens: String?
+    try load(&tokens, tokenFile)
+    if let tokens { result.staticTokens += try StaticToken.parse(csv: tokens) }
+    return result
+  }
+}
