@@ -2,6 +2,7 @@ import API
 import APIMachinery
 import APIMeta
 import HTTP
+import PKI
 
 private typealias ReviewedUser = API.UserInfo
 

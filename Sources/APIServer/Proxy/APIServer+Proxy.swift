@@ -1,6 +1,6 @@
 import API
 import APIMachinery
-import HTTP
+public import HTTP
 import NIOCore
 
 /// Requests that something else answers: kubelets, pods, services. Bytes are passed on as they are.

@@ -1,6 +1,7 @@
 import API
 import APIMachinery
 import HTTP
+import PKI
 
 /// Paths that are no resources.
 extension APIServer {

@@ -19,7 +19,7 @@ import Synchronization
 public final class APIServer: HTTPHandler {
   public typealias Configuration = APIServerConfiguration
   /// For those who import the API's type of that name as well.
-  public typealias UserInfo = RequestUser
+  public typealias UserInfo = APIServerUser
 
   public let configuration: APIServerConfiguration
   let version: ServerVersion

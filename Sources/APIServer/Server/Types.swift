@@ -30,7 +30,7 @@ public struct UserInfo: Sendable, Hashable {
 }
 
 /// `UserInfo` under a name that no API type has.
-public typealias RequestUser = UserInfo
+public typealias APIServerUser = UserInfo
 
 /// What a request is about, as upstream's RequestInfo.
 public struct RequestInfo: Sendable, Hashable {
