@@ -95,8 +95,7 @@ final class ImagePuller: Sendable {
         let reference = try await engine.pullImage(request)
         var wanted = spec
         wanted.image = reference
-        let byReference = try? await engine.imageStatus(wanted)
-        if let found = byReference.flatMap({ $0 }) {
+        if let found = try? await engine.imageStatus(wanted) {
           pulled = found
         } else {
           pulled = try await engine.imageStatus(spec)

@@ -54,8 +54,14 @@ struct ContainerStatusBuilder {
     } else if let old, old.containerID != out.containerID, old.state.terminated != nil, old.restartCount < out.restartCount
     {
       out.lastState = old.state
-    } else if let old, old.containerID == out.containerID {
+    } else if let old, old.containerID == out.containerID, old.lastState.terminated?.containerID != out.containerID {
       out.lastState = old.lastState
+    }
+    // The file with the last words goes with the pod's directory; what was read from it stays.
+    if let message = (old?.state.terminated ?? old?.lastState.terminated).flatMap({ was in
+      was.containerID == out.containerID ? was.message : nil
+    }), out.state.terminated?.message.isEmpty == true {
+      out.state.terminated?.message = message
     }
     // A container that ended and will be started again is shown as waiting, with its end as its last state.
     if out.state.terminated != nil, let why = reasons[container.name],
@@ -145,7 +151,7 @@ struct ContainerStatusBuilder {
         out.resources = ResourceRequirements()
       }
       out.allocatedResources = container.resources.requests
-    case .created, .unknown where current.finishedAt == 0 && current.state == .created:
+    case .created:
       out.state.waiting =
         reasons[container.name].map { waiting($0.reason, $0.message) } ?? waiting("ContainerCreating", "")
     case .exited, .unknown:

@@ -83,13 +83,11 @@ enum PodStatusBuilder {
     let pod = input.pod
     let containersReady = PodConditions.containersReady(
       pod.spec, status.containerStatuses + status.initContainerStatuses, phase: status.phase)
-    var probe = pod
-    probe.status.conditions = pod.status.conditions
     var computed = [
       PodConditions.readyToStart(pod, input.runtime),
       PodConditions.initialized(
         pod.spec, status.initContainerStatuses, status.containerStatuses, phase: status.phase),
-      PodConditions.ready(probe, containersReady: containersReady),
+      PodConditions.ready(pod, containersReady: containersReady),
       containersReady,
       PodConditions.make("PodScheduled", true),
     ]

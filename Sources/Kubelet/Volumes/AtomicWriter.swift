@@ -16,7 +16,7 @@ struct ProjectedFile: Sendable, Equatable {
 struct AtomicWriter: Sendable {
   let directory: String
 
-  /// Writes the files; true when something changed. `apply` sees the new directory before anybody else does.
+  /// Writes the files; true when something changed. `prepare` sees the new directory before anybody else does.
   @discardableResult
   func write(_ files: [String: ProjectedFile], stamp: String, prepare: (String) throws -> Void = { _ in }) throws -> Bool {
     for path in files.keys { try Self.validate(path) }

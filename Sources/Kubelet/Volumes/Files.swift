@@ -128,8 +128,9 @@ enum Files {
 
   static func readLink(_ path: String) -> String? {
     var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = buffer.withUnsafeMutableBytes { raw in
-      readlink(path, raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count)
+    let count = buffer.withUnsafeMutableBytes { raw -> Int in
+      guard let base = raw.baseAddress else { return -1 }
+      return readlink(path, base.assumingMemoryBound(to: CChar.self), raw.count)
     }
     return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
   }
@@ -179,4 +180,9 @@ enum Files {
   static func name(of path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? path
   }
+}
+
+extension Files {
+  /// Removes an empty directory; one that is not empty, or not there, stays as it is.
+  static func removeDirectory(_ path: String) { rmdir(path) }
 }

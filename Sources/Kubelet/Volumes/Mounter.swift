@@ -20,16 +20,16 @@ public struct SystemMounter: Mounter {
   }
 
   public func bind(_ source: String, _ target: String, readOnly: Bool) throws {
-    let bind = UInt(MS_BIND.rawValue)
+    let bind = UInt(MS_BIND)
     guard mount(source, target, nil, bind, nil) == 0 else { throw Files.failure("mount", target) }
     guard readOnly else { return }
-    guard mount(nil, target, nil, bind | UInt(MS_REMOUNT.rawValue) | UInt(MS_RDONLY.rawValue), nil) == 0 else {
+    guard mount(nil, target, nil, bind | UInt(MS_REMOUNT) | UInt(MS_RDONLY), nil) == 0 else {
       throw Files.failure("mount", target)
     }
   }
 
   public func unmount(_ path: String) throws {
-    if umount2(path, Int32(MNT_DETACH.rawValue)) != 0, errno != EINVAL, errno != ENOENT {
+    if umount2(path, Int32(MNT_DETACH)) != 0, errno != EINVAL, errno != ENOENT {
       throw Files.failure("unmount", path)
     }
   }

@@ -1,0 +1,71 @@
+import NIOCore
+import API
+import HTTP
+import Logging
+
+extension Kubelet {
+  /// Starts the HTTPS server, if it is wanted and has a certificate.
+  func startServer() async throws -> HTTPServer? {
+    guard configuration.enableServer, let certificate = configuration.tlsCertificateFile,
+      let key = configuration.tlsPrivateKeyFile
+    else { return nil }
+    let authentication = try configuration.clientCAFile.map { try ClientAuthentication(caPEM: try Files.text($0)) }
+    var serving = HTTPServerConfiguration(
+      address: .tcp(host: configuration.address, port: configuration.port),
+      tls: TLSOptions(
+        certificateChainPEM: try Files.text(certificate), privateKeyPEM: try Files.text(key),
+        // Without a CA nobody can be verified, and only /healthz is answered.
+        verifyClient: { chain in await authentication?.verify(chain) ?? false }),
+      logger: logger)
+    // Terminals and followed logs stand still for hours.
+    serving.writeTimeout = .hours(4)
+    let server = HTTPServer(configuration: serving)
+    let bound = try await server.start(makeHandler(authenticates: true))
+    serverStarted(bound)
+    logger.info("kubelet server listens", metadata: ["port": "\(bound)"])
+    return server
+  }
+
+  /// The kubelet's API as a handler.
+  func makeHandler(authenticates: Bool) -> KubeletHandler {
+    let workers = workers
+    let statuses = statuses
+    let pleg = pleg
+    let reader = reader
+    return KubeletHandler(
+      p: ServerParts(
+        engine: engine, reader: reader,
+        pods: {
+          workers.pods.map { pod in
+            var pod = pod
+            if let status = statuses.status(uid: pod.metadata.uid) { pod.status = status }
+            return pod
+          }.sorted { ($0.metadata.namespace, $0.metadata.name) < ($1.metadata.namespace, $1.metadata.name) }
+        },
+        runningPods: {
+          var out: [Pod] = []
+          for known in pleg.known {
+            let runtime = try await reader.pod(uid: known.uid, name: known.name, namespace: known.namespace)
+            guard runtime.isRunning else { continue }
+            var pod = Pod()
+            pod.metadata.name = known.name
+            pod.metadata.namespace = known.namespace
+            pod.metadata.uid = known.uid
+            pod.spec.containers = runtime.containers.filter { $0.state == .running }.map {
+              var container = Container()
+              container.name = $0.name
+              container.image = $0.image
+              return container
+            }
+            out.append(pod)
+          }
+          return out
+        },
+        authorizer: NodeAuthorizer(client: client, nodeName: configuration.nodeName, clock: clock),
+        authenticates: authenticates, configuration: configuration,
+        stats: StatsProvider(
+          engine: engine, nodeName: configuration.nodeName, rootDirectory: configuration.rootDirectory, clock: clock),
+        health: { pleg.problem }, streaming: HTTPClient(configuration: HTTPClientConfiguration(logger: logger)),
+        logger: logger))
+  }
+}
