@@ -24,6 +24,6 @@ struct StopCommand: AsyncParsableCommand {
       configuration: directories.containerRuntime, logger: Logger(label: "container-runtime")
     ).tearDown()
     // Pods' own tmpfs volumes are mounts under the kubelet's directory.
-    KubeletMounts.unmountAll(below: directories.kubelet)
+    Mounts.unmountAll(below: directories.kubelet)
   }
 }

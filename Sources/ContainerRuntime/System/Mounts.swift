@@ -37,8 +37,8 @@ public enum Mounts {
     return points.filter { $0.hasPrefix(directory + "/") }.reversed()
   }
 
-  /// Unmounts everything below a directory.
-  static func unmountAll(below directory: String) {
+  /// Unmounts everything below a directory, lazily: what is in use goes when its user does.
+  public static func unmountAll(below directory: String) {
     for point in below(directory) { umount2(point, 2 /* MNT_DETACH */) }
   }
 
