@@ -159,6 +159,12 @@ struct EngineTests {
       #expect(names == ["docker.io/library/saved:1"])
       let known = try await importer.isPresent("saved:1")
       #expect(known)
+      try FileSystem.write(SandboxImage.archive(name: "example.test/zipped:1"), to: world.root + "/z.tar")
+      let gzip = try Subprocess.run(["/bin/gzip", world.root + "/z.tar"])
+      #expect(gzip.status == 0)
+      let zipped = try await importer.importArchive(world.root + "/z.tar.gz")
+      #expect(zipped == ["example.test/zipped:1"])
+      #expect(FileSystem.list(world.root).filter { $0.hasSuffix(".tmp") } == [])
       // Once more changes nothing and fails nothing; a bad archive beside good ones is passed over.
       try FileSystem.write(Array("junk".utf8), to: world.configuration.imagesDirectory + "/a-bad.tar")
       let again = await importer.importDirectory(world.configuration.imagesDirectory)
