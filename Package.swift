@@ -86,7 +86,7 @@ let rooms: [Room] = [
   Room(name: "ControllerManager", needs: ["API", "Client", "PKI", "Logging"]),
   Room(
     name: "ContainerRuntime",
-    needs: ["CRI", "Linux", "API", "Logging", "NIOCore", "SwiftProtobuf", "Crypto"]),
+    needs: ["CRI", "GRPC", "Linux", "APIMachinery", "Logging", "SwiftProtobuf", "Crypto"]),
   Room(
     name: "Kubelet",
     needs: ["API", "Client", "CRI", "HTTP", "RemoteCommand", "Linux", "PKI", "Logging", "NIOCore"]),
@@ -118,7 +118,7 @@ let rooms: [Room] = [
     needs: ["APIServer", "StorageSQLite", "Storage", "API", "HTTP", "PKI", "Client"], kind: .tests),
   Room(name: "SchedulerTests", needs: ["Scheduler", "API", "Client"], kind: .tests),
   Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client"], kind: .tests),
-  Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI"], kind: .tests),
+  Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI", "APIMachinery", "Logging"], kind: .tests),
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),
   Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "API", "Client"], kind: .tests),
   Room(name: "ClusterDNSTests", needs: ["ClusterDNS", "API", "Client", "NIOCore"], kind: .tests),

@@ -1,4 +1,3 @@
-import API
 import APIServer
 import Client
 import ClusterDNS
@@ -65,11 +64,11 @@ struct OneNode: Sendable {
     try pki.kubeconfig(for: .admin, server: "https://127.0.0.1:\(port)").write(to: directories.adminKubeconfig)
 
     func client(_ user: String, _ groups: [String] = []) -> APIClient {
-      let identity = RequestUser(name: user, groups: groups + [RequestUser.authenticatedGroup])
+      let identity = UserInfo(name: user, groups: groups + [UserInfo.authenticatedGroup])
       return APIClient(transport: server.transport(for: identity), userAgent: "apus/\(Version.git)")
     }
     // One decoded object per kind and revision serves every component of the process.
-    let informers = InformerFactory(client: client("system:apus-informers", [RequestUser.mastersGroup]), logger: log("informers"))
+    let informers = InformerFactory(client: client("system:apus-informers", [UserInfo.mastersGroup]), logger: log("informers"))
 
     let scheduler = Scheduler(
       client: client("system:kube-scheduler"), informers: informers, configuration: .init(), logger: log("kube-scheduler"))
@@ -83,10 +82,10 @@ struct OneNode: Sendable {
     controllerConfiguration.clusterSigning = .init(
       certificatePEM: authority.certificatePEM, privateKeyPEM: authority.privateKeyPEM)
     let controllers = ControllerManager(
-      client: client("system:kube-controller-manager", [RequestUser.mastersGroup]), informers: informers,
+      client: client("system:kube-controller-manager", [UserInfo.mastersGroup]), informers: informers,
       configuration: controllerConfiguration, logger: log("kube-controller-manager"))
 
-    let nodeClient = client("system:node:\(nodeName)", [RequestUser.nodesGroup])
+    let nodeClient = client("system:node:\(nodeName)", [UserInfo.nodesGroup])
     var kubeletConfiguration = KubeletConfiguration(nodeName: nodeName)
     kubeletConfiguration.rootDirectory = directories.kubelet
     kubeletConfiguration.podLogsDirectory = "\(directories.dataDir)/logs/pods"
@@ -109,7 +108,7 @@ struct OneNode: Sendable {
       configuration: .init(nodeName: nodeName, clusterCIDR: arguments.clusterCIDR), logger: log("kube-proxy"))
 
     let dns = ClusterDNS(
-      client: client("system:apus-dns", [RequestUser.mastersGroup]), informers: informers,
+      client: client("system:apus-dns", [UserInfo.mastersGroup]), informers: informers,
       configuration: .init(
         domain: arguments.clusterDomain, address: nodeAddress, resolvers: ResolverFile.nameServers(),
         serviceAddress: arguments.clusterDNS), group: group, logger: log("cluster-dns"))

@@ -1,7 +1,7 @@
-import ArgumentParser
+public import ArgumentParser
 import Glibc
 import Linux
-import Logging
+public import Logging
 import ServiceLifecycle
 
 /// A whole control plane and a node in one process.
