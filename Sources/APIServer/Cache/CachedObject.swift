@@ -33,7 +33,7 @@ final class CachedObject: Sendable {
     labels = scan?.labels ?? [:]
     uid = scan?.uid ?? ""
     deleting = scan?.hasDeletionTimestamp ?? false
-    indexed = index.flatMap { path in scan?.field(path: path) }
+    indexed = index.flatMap { path in ObjectScan.field(path: path, in: bytes) }
   }
 
   /// A deleted object as its watchers see it: the last state under the revision of the deletion.

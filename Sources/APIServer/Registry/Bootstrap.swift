@@ -1,6 +1,7 @@
 import API
 import APIMachinery
 import APIMeta
+import Logging
 
 /// Makes what every cluster has from its first second, and repairs it at each start.
 struct Bootstrap {
@@ -87,6 +88,11 @@ struct Bootstrap {
   private func kubernetesEndpoints() async throws {
     let address = registry.configuration.advertiseAddress
     let port = Int32(registry.configuration.securePort)
+    if address.hasPrefix("127.") || address == "::1" {
+      // Validation refuses such endpoints, and rightly: from a pod they lead back into the pod.
+      registry.logger.warning("the kubernetes Service gets no endpoints: the advertised address is a loopback address")
+      return
+    }
     var endpoints = Endpoints()
     endpoints.metadata.namespace = "default"
     endpoints.metadata.name = "kubernetes"

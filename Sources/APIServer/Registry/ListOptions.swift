@@ -153,9 +153,10 @@ struct ListQuery: Sendable {
 
 /// A selectable field of stored bytes.
 private func readField(_ bytes: [UInt8], _ field: Traits.FieldPathValue) -> String {
-  guard let scan = try? ObjectScan(bytes) else { return field.absent }
-  if let value = scan.field(path: field.path), !value.isEmpty { return value }
-  if !field.fallback.isEmpty, let value = scan.field(path: field.fallback), !value.isEmpty { return value }
+  if let value = ObjectScan.field(path: field.path, in: bytes), !value.isEmpty { return value }
+  if !field.fallback.isEmpty, let value = ObjectScan.field(path: field.fallback, in: bytes), !value.isEmpty {
+    return value
+  }
   return field.absent
 }
 

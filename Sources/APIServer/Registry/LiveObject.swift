@@ -56,6 +56,22 @@ enum LiveObject: Sendable {
     self = .typed(typed)
   }
 
+  /// Whether two objects are the same, resourceVersion aside.
+  func isSame(as other: LiveObject) -> Bool {
+    func equal<T: APIObject>(_ a: T, _ b: any APIObject) -> Bool {
+      guard var b = b as? T else { return false }
+      b.metadata.resourceVersion = a.metadata.resourceVersion
+      return a == b
+    }
+    switch (self, other) {
+    case (.typed(let a), .typed(let b)): return equal(a, b)
+    case (.dynamic(let a), .dynamic(var b)):
+      b.metadata.resourceVersion = a.metadata.resourceVersion
+      return a == b
+    default: return false
+    }
+  }
+
   /// Stored form.
   func stored() -> [UInt8] {
     switch self {

@@ -1,6 +1,5 @@
 import API
 import APIMachinery
-import APIMeta
 
 // Who manages which field of an object.
 extension Registry {
@@ -20,21 +19,12 @@ extension Registry {
       schema: schema, apiVersion: apiVersion, subresource: context.subresource, ignored: ignored)
   }
 
-  /// Records what a create or update changed; `old` is the stored form before it.
-  func trackFields(_ object: inout LiveObject, old: [UInt8]?, _ context: WriteContext) throws {
-    guard let schema = context.resource.storedSchema else { return }
+  /// An object's stored form with its managed fields after a write; `old` is the stored form before it.
+  func tracked(_ bytes: [UInt8], old: [UInt8]?, _ context: WriteContext) throws -> [UInt8] {
+    guard let schema = context.resource.storedSchema else { return bytes }
     let manager = fieldManager(context, schema: schema, apiVersion: context.resource.storedVersion)
-    let after = manager.update(
-      live: try old.map { try JSONValue(parsing: $0) }, new: try object.tree(),
-      manager: context.options.fieldManager, now: now())
-    try setManagedFields(&object, from: after)
-  }
-
-  private func setManagedFields(_ object: inout LiveObject, from tree: JSONValue) throws {
-    guard let entries = tree["metadata"]?["managedFields"], entries != .null else {
-      object.metadata.managedFields = []
-      return
-    }
-    object.metadata.managedFields = try [ManagedFieldsEntry].decode(entries.encoded())
+    let name = context.options.fieldManager
+    guard let old else { return try manager.create(bytes, manager: name, now: now()) }
+    return try manager.update(live: old, new: bytes, manager: name, now: now())
   }
 }

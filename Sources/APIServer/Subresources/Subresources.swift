@@ -31,11 +31,8 @@ extension Registry {
     case "update":
       let context = try WriteContext(resource, request, kind: "UpdateOptions")
       let raw = try decodeBody(resource, request, context.options, context.warnings)
-      var object = try object(resource, raw)
-      try checkName(context, &object)
-      let sent = object
       let stored = try await update(context, source: .replace) { old in
-        try self.restricted(sent, to: context, old)
+        try self.restricted(self.sent(raw, context, old), to: context, old)
       }
       return try answer(200, resource, stored, request, warnings: context.warnings.all)
     default: return try await patch(resource, request)

@@ -24,7 +24,7 @@ extension Registry {
         }
         let result = try manager.apply(
           live: nil, config: config, manager: context.options.fieldManager, force: force, now: now())
-        var object = try object(resource, try RawObject(result.encoded()))
+        var object = try object(resource, try RawObject(result.encoded())) { try resetStatus(resource, &$0) }
         object.metadata.resourceVersion = ""
         try checkName(context, &object)
         do {
@@ -40,8 +40,12 @@ extension Registry {
         live["metadata"] = .object(metadata)
         let result = try manager.apply(
           live: live, config: config, manager: context.options.fieldManager, force: force, now: self.now())
-        var object = try self.object(resource, try RawObject(result.encoded()))
-        try self.checkName(context, &object)
+        var object = try self.sent(try RawObject(result.encoded()), context, old)
+        if !context.subresource.isEmpty {
+          let fields = object.metadata.managedFields
+          object = try self.restricted(object, to: context, old)
+          object.metadata.managedFields = fields
+        }
         object.metadata.resourceVersion = wanted
         return object
       }

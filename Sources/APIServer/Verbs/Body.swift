@@ -77,8 +77,12 @@ extension Registry {
         + "converting (\(version), Kind=\(sent)) to (\(kind.apiVersion), Kind=\(kind.kind)): unknown conversion")
   }
 
-  /// The object in a body, in stored version.
-  func object(_ resource: ServedResource, _ raw: RawObject) throws -> LiveObject {
+  /// The object in a body, in stored version; `change` sees its top-level fields before they are decoded.
+  func object(
+    _ resource: ServedResource, _ raw: RawObject, change: (inout RawObject) throws -> Void = { _ in }
+  ) throws -> LiveObject {
+    var raw = raw
+    if resource.conversion == nil { try change(&raw) }
     let sent = raw.encoded()
     do {
       guard let conversion = resource.conversion else { return try LiveObject(resource, bytes: sent) }
@@ -90,7 +94,9 @@ extension Registry {
         bytes = Array("{\"metadata\":{\"resourceVersion\":\"\(version)\"".utf8)
           + (bytes[13] == UInt8(ascii: "}") ? [] : [UInt8(ascii: ",")]) + bytes[13...]
       }
-      return try LiveObject(resource, bytes: bytes)
+      var converted = try RawObject(bytes)
+      try change(&converted)
+      return try LiveObject(resource, bytes: converted.encoded())
     } catch let error as JSONError {
       guard resource.conversion == nil, let schema = resource.schema else {
         throw cannotHandle(resource.gvk, error.message)

@@ -9,7 +9,7 @@ extension Registry {
   func create(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     let context = try WriteContext(resource, request, kind: "CreateOptions")
     let raw = try decodeBody(resource, request, context.options, context.warnings)
-    let object = try object(resource, raw)
+    let object = try object(resource, raw) { try resetStatus(resource, &$0) }
     if !request.info.name.isEmpty, object.metadata.name != request.info.name {
       throw StatusError.methodNotSupported(resource.groupResource, "create")
     }
@@ -57,21 +57,21 @@ extension Registry {
     let sentFields = apply ? metadata.managedFields : []
     metadata.managedFields = []
     object.metadata = metadata
-    object = try resetStatus(context, object)
     prepareForCreate(&object, context)
     object = defaulted(object)
 
     try await awaitServiceAccount(object, context)
     var admitted = AdmissionRequest(context, operation: .create, old: nil)
     try admission.mutate(&object, &admitted, self)
-    object = defaulted(object)
+    // Only pods get parts from admission that have defaults of their own.
+    if object.as(Pod.self) != nil { object = defaulted(object) }
     do {
       try allocateForCreate(&object, context, &admitted)
       try validateNew(object, context)
       try admission.validate(object, admitted, self)
       object.metadata.managedFields = sentFields
-      if !apply { try trackFields(&object, old: nil, context) }
-      let stored = try await commitNew(object, context)
+      let bytes = apply ? object.stored() : try tracked(object.stored(), old: nil, context)
+      let stored = try await commitNew(object.metadata, bytes, context)
       admitted.finish(committed: !context.options.dryRun)
       return stored
     } catch {
@@ -91,20 +91,19 @@ extension Registry {
     }
   }
 
-  private func commitNew(_ object: LiveObject, _ context: WriteContext) async throws -> CachedObject {
+  private func commitNew(_ metadata: ObjectMeta, _ bytes: [UInt8], _ context: WriteContext) async throws
+    -> CachedObject
+  {
     let resource = context.resource
-    let key = resource.key(context.namespace, object.metadata.name)
-    let bytes = object.stored()
+    let key = resource.key(context.namespace, metadata.name)
     if context.options.dryRun {
-      if let taken = resource.cache?.object(key) { throw alreadyExists(context, object.metadata.name, taken) }
-      return cached(context, object.metadata, bytes, 0)
+      if let taken = resource.cache?.object(key) { throw alreadyExists(context, metadata.name, taken) }
+      return cached(context, metadata, bytes, 0)
     }
     let ttl = resource.traits.secondsToLive.map { _ in configuration.eventSecondsToLive }
     switch try await storage.put(storageKey(resource, key), bytes, if: .absent, ttl: ttl) {
-    case .committed(let value, _):
-      return cached(context, object.metadata, bytes, value.modRevision)
-    case .conflict:
-      throw alreadyExists(context, object.metadata.name, resource.cache?.object(key))
+    case .committed(let value, _): return cached(context, metadata, bytes, value.modRevision)
+    case .conflict: throw alreadyExists(context, metadata.name, resource.cache?.object(key))
     }
   }
 
@@ -130,24 +129,12 @@ extension Registry {
   }
 
   /// Status is not the creator's to set, except where upstream lets it be.
-  private func resetStatus(_ context: WriteContext, _ object: LiveObject) throws -> LiveObject {
-    guard context.resource.has(subresource: "status") else { return object }
-    switch context.resource.traits.createStatus {
-    case .keep: return object
-    case .clear: return try replacing(context.resource, object, "status", nil)
-    case .set(let status): return try replacing(context.resource, object, "status", status.encoded()[...])
+  func resetStatus(_ resource: ServedResource, _ raw: inout RawObject) throws {
+    guard resource.has(subresource: "status") else { return }
+    switch resource.traits.createStatus {
+    case .keep: break
+    case .clear: raw["status"] = nil
+    case .set(let status): raw["status"] = status.encoded()[...]
     }
-  }
-
-  /// The object with another value in one top-level field.
-  func replacing(_ resource: ServedResource, _ object: LiveObject, _ field: String, _ value: ArraySlice<UInt8>?)
-    throws -> LiveObject
-  {
-    var raw = try RawObject(object.stored())
-    if value == nil, raw[field] == nil { return object }
-    raw[field] = value
-    var result = try LiveObject(resource, bytes: raw.encoded())
-    result.metadata.resourceVersion = object.metadata.resourceVersion
-    return result
   }
 }

@@ -100,10 +100,11 @@ extension Registry {
       for error in errors { context.warnings.add(error) }
     }
     var object: LiveObject
-    do { object = try self.object(resource, try RawObject(bytes)) } catch let error as StatusError {
+    do { object = try sent(try RawObject(bytes), context, old) } catch let error as StatusError
+    where error.message.contains("cannot be handled as a") {
       throw context.invalid("", [.invalid("patch", text, error.message)])
     }
-    try checkName(context, &object)
+    if !context.subresource.isEmpty { object = try restricted(object, to: context, old) }
     // The version came from the present state unless the patch names one: then it is a precondition.
     if type == .json || patch["metadata"]?["resourceVersion"] == nil {
       if object.metadata.resourceVersion == String(old.revision) { object.metadata.resourceVersion = "" }

@@ -17,17 +17,16 @@ extension Registry {
   func update(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     let context = try WriteContext(resource, request, kind: "UpdateOptions")
     let raw = try decodeBody(resource, request, context.options, context.warnings)
-    var object = try object(resource, raw)
-    try checkName(context, &object)
-    let sent = object
     if resource.cache?.object(resource.key(context.namespace, context.name)) == nil {
+      var sent = try object(resource, raw) { try resetStatus(resource, &$0) }
+      try checkName(context, &sent)
       guard resource.traits.createOnUpdate, context.subresource.isEmpty,
         sent.metadata.uid.isEmpty || sent.metadata.resourceVersion.isEmpty
       else { throw context.notFound() }
       let stored = try await create(context, sent)
       return try answer(201, resource, stored, request, warnings: context.warnings.all)
     }
-    let stored = try await update(context, source: .replace) { _ in sent }
+    let stored = try await update(context, source: .replace) { old in try self.sent(raw, context, old) }
     return try answer(200, resource, stored, request, warnings: context.warnings.all)
   }
 
@@ -104,26 +103,35 @@ extension Registry {
     }
     carryMetadata(from: before.metadata, to: &metadata)
     object.metadata = metadata
-    object = try isolate(context, object, old: old)
     prepareForUpdate(&object, before, context)
     object = defaulted(object)
 
     var admitted = AdmissionRequest(context, operation: .update, old: before)
     try admission.mutate(&object, &admitted, self)
-    object = defaulted(object)
     do {
       try allocateForUpdate(&object, before, context, &admitted)
-      bumpGeneration(&object, before, context, old)
-      try validateChanged(object, before, context)
-      try admission.validate(object, admitted, self)
-      if !apply { try trackFields(&object, old: old.bytes, context) }
-      let stored = try await commit(object, context, old)
+      let stored = try await commitChange(object, before, context, old, admitted, apply: apply)
       admitted.finish(committed: stored != nil && !context.options.dryRun)
       return stored
     } catch {
       admitted.finish(committed: false)
       throw error
     }
+  }
+
+  private func commitChange(
+    _ changed: LiveObject, _ before: LiveObject, _ context: WriteContext, _ old: CachedObject,
+    _ admitted: AdmissionRequest, apply: Bool
+  ) async throws -> CachedObject? {
+    var object = changed
+    let unchanged = object.isSame(as: before)
+    if unchanged, !removesItself(object, context) { return old }
+    var bytes = object.stored()
+    if bumpGeneration(&object, bytes, before, context, old) { bytes = object.stored() }
+    try validateChanged(object, before, context)
+    try admission.validate(object, admitted, self)
+    if !apply { bytes = try tracked(bytes, old: old.bytes, context) }
+    return try await commit(object, bytes, context, old)
   }
 
   /// What a writer cannot change.
@@ -136,46 +144,53 @@ extension Registry {
       metadata.deletionGracePeriodSeconds = old.deletionGracePeriodSeconds
     }
     if metadata.generateName.isEmpty { metadata.generateName = old.generateName }
+    if metadata.managedFields.isEmpty { metadata.managedFields = old.managedFields }
   }
 
-  /// Keeps what this path does not write: status for the object itself, all but status for its status.
-  private func isolate(_ context: WriteContext, _ object: LiveObject, old: CachedObject) throws -> LiveObject {
+  /// What a client sent, with what its path does not write taken from the present state: status for the object
+  /// itself, all but status and metadata for its status.
+  func sent(_ raw: RawObject, _ context: WriteContext, _ old: CachedObject) throws -> LiveObject {
     let resource = context.resource
-    switch context.subresource {
-    case "":
-      guard resource.has(subresource: "status") else { return object }
-      return try replacing(resource, object, "status", topLevelFields(old.bytes)["status"].map { old.bytes[$0] })
-    case "status":
-      let sent = try RawObject(object.stored())
-      var merged = try RawObject(old.bytes)
-      merged["status"] = sent["status"]
-      var result = try LiveObject(resource, bytes: merged.encoded())
-      let before = result.metadata
-      result.metadata = object.metadata
-      if resource.traits.statusUpdateKeepsLabels { result.metadata.labels = before.labels }
-      if resource.info.resource == "pods" {
-        result.metadata.ownerReferences = before.ownerReferences
-        result.metadata.deletionTimestamp = before.deletionTimestamp
+    var object = try object(resource, raw) { raw in
+      if context.subresource == "status" {
+        var merged = try RawObject(old.bytes)
+        merged["status"] = raw["status"]
+        merged["metadata"] = raw["metadata"]
+        raw = merged
+      } else if resource.has(subresource: "status") {
+        raw["status"] = topLevelFields(old.bytes)["status"].map { old.bytes[$0] }
       }
-      return result
-    default: return object
     }
+    try checkName(context, &object)
+    guard context.subresource == "status" else { return object }
+    if resource.traits.statusUpdateKeepsLabels || resource.info.resource == "pods" {
+      let before = try LiveObject(resource, bytes: old.bytes).metadata
+      if resource.traits.statusUpdateKeepsLabels {
+        object.metadata.labels = before.labels
+      } else {
+        object.metadata.ownerReferences = before.ownerReferences
+        object.metadata.deletionTimestamp = before.deletionTimestamp
+      }
+    }
+    return object
   }
 
+  /// Counts a change of what the generation counts; whether it did.
   private func bumpGeneration(
-    _ object: inout LiveObject, _ before: LiveObject, _ context: WriteContext, _ old: CachedObject
-  ) {
+    _ object: inout LiveObject, _ bytes: [UInt8], _ before: LiveObject, _ context: WriteContext, _ old: CachedObject
+  ) -> Bool {
+    if context.subresource == "status" || context.subresource == "binding" { return false }
     let changed: Bool
-    let bytes = object.stored()
     switch context.resource.traits.generation {
-    case .none, .one: return
+    case .none, .one: return false
     case .spec: changed = !sameField(bytes, old.bytes, "spec")
     case .specAndAnnotations:
       changed =
         !sameField(bytes, old.bytes, "spec") || object.metadata.annotations != before.metadata.annotations
     case .content: changed = !sameContent(bytes, old.bytes)
     }
-    if changed, context.subresource != "status", context.subresource != "binding" { object.metadata.generation += 1 }
+    if changed { object.metadata.generation += 1 }
+    return changed
   }
 
   private func validateChanged(_ object: LiveObject, _ before: LiveObject, _ context: WriteContext) throws {
@@ -201,11 +216,10 @@ extension Registry {
   }
 
   /// Writes the new state, unless nothing changed; removes the object if this update let go of it.
-  private func commit(_ object: LiveObject, _ context: WriteContext, _ old: CachedObject) async throws
-    -> CachedObject?
+  private func commit(_ object: LiveObject, _ bytes: [UInt8], _ context: WriteContext, _ old: CachedObject)
+    async throws -> CachedObject?
   {
     let resource = context.resource
-    let bytes = object.stored()
     if context.options.dryRun { return cached(context, object.metadata, bytes, old.revision) }
     if removesItself(object, context) {
       switch try await storage.delete(storageKey(resource, old.key), if: .revision(old.revision)) {

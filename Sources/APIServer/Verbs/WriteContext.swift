@@ -79,9 +79,14 @@ extension Registry {
 
   /// A committed or hypothetical state as the cache would hold it.
   func cached(_ context: WriteContext, _ metadata: ObjectMeta, _ bytes: [UInt8], _ revision: UInt64) -> CachedObject {
-    CachedObject(
-      key: context.resource.key(context.namespace, metadata.name), bytes: bytes, revision: revision,
-      index: context.resource.traits.index)
+    let key = context.resource.key(context.namespace, metadata.name)
+    // The commit's event has put it there, unless another change has followed already.
+    if revision != 0, let present = context.resource.cache?.object(key), present.revision == revision,
+      present.bytes.count == bytes.count
+    {
+      return present
+    }
+    return CachedObject(key: key, bytes: bytes, revision: revision, index: context.resource.traits.index)
   }
 
   func storageKey(_ resource: ServedResource, _ key: String) -> String { "/registry/\(resource.storagePrefix)/\(key)" }
