@@ -206,12 +206,18 @@ extension Registry {
             "no new finalizers can be added if the object is being deleted, found new finalizers []string{\(shown)}"))
       }
     }
-    if case .typed(let newTyped) = object, case .typed(let oldTyped) = before {
-      let found =
-        context.subresource == "status"
-        ? validateStatusUpdate(newTyped, old: oldTyped) : validateUpdate(newTyped, old: oldTyped)
-      for error in found where !errors.contains(error) { errors.append(error) }
+    var found: [FieldError] = []
+    switch (context.subresource, object, before) {
+    case ("", .typed(let newTyped), .typed(let oldTyped)), ("scale", .typed(let newTyped), .typed(let oldTyped)):
+      found = validateUpdate(newTyped, old: oldTyped)
+    case ("status", .typed(let newTyped), .typed(let oldTyped)),
+      ("approval", .typed(let newTyped), .typed(let oldTyped)):
+      found = validateStatusUpdate(newTyped, old: oldTyped)
+    default:
+      // These paths write what an ordinary update of the kind may not: only metadata is checked here.
+      found = validateObjectMetaUpdate(new, old: old)
     }
+    for error in found where !errors.contains(error) { errors.append(error) }
     if !errors.isEmpty { throw context.invalid(context.name, errors) }
   }
 
