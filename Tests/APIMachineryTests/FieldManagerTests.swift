@@ -39,6 +39,14 @@ private func time(_ object: JSONValue, _ name: String) -> Time? {
       ))
     #expect(text.hasPrefix(#"{"metadata":{"name":"web""#))
     #expect(try JSONValue(parsing: bytes) == manager.create(Sample.json(web), manager: "m", now: t1))
+    for odd in [
+      #"[{"containerPort":1.5},{"containerPort":2e3},{"containerPort":7,"protocol":"a\"<é"}]"#,
+      #"[{"containerPort":1},{"containerPort":1},{"name":"x"},{"protocol":null,"containerPort":3}]"#, "null", "[]",
+    ] {
+      let text = #"{"metadata":{},"spec":{"template":{"spec":{"containers":[{"name":"c","ports":"# + odd + "}]}}}}"
+      let bytes = try manager.create(Array(text.utf8), manager: "m", now: t1)
+      #expect(try JSONValue(parsing: bytes) == manager.create(Sample.json(text), manager: "m", now: t1))
+    }
     let empty = try manager.create(Array(#"{"metadata":{}}"#.utf8), manager: "m", now: t1)
     #expect(empty == Array(#"{"metadata":{}}"#.utf8))
   }

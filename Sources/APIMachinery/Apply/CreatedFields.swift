@@ -96,23 +96,21 @@ struct CreatedFields {
   private static func items(_ reader: inout JSONReader, _ shape: Shape, _ old: JSONValue?) throws -> [UInt8]? {
     var entries: [Entry] = []
     var any = false
-    var met: Set<[UInt8]> = []
     try reader.beginArray()
     while try reader.nextElement() {
       any = true
       guard case .list(let keys, let schema) = shape else {
-        let step = quoted(pathElement(ofSetItem: try reader.value()))
-        if met.insert(step).inserted { entries.append(Entry(step: step, content: leaf)) }
+        entries.append(Entry(step: quoted(pathElement(ofSetItem: try reader.value())), content: leaf))
         continue
       }
       // The keys must be known before the item is: look ahead with a copy.
       var ahead = reader
-      guard let text = schema.pathElement(of: try keyed(&ahead, keys), keys: keys) else {
-        try reader.skipValue()
-        continue
+      var step = try plainStep(&ahead, keys, schema)
+      if step == nil {
+        ahead = reader
+        step = schema.pathElement(of: try keyed(&ahead, keys), keys: keys).map(quoted)
       }
-      let step = quoted(text)
-      guard met.insert(step).inserted else {
+      guard let step else {
         try reader.skipValue()
         continue
       }
@@ -120,6 +118,56 @@ struct CreatedFields {
     }
     if !any { return old == .array([]) ? nil : leaf }
     return joined(&entries, isMember: old == nil)
+  }
+
+  /// The step of an item all of whose keys are there and need no escaping beyond their quotes; nil for any other.
+  private static func plainStep(_ reader: inout JSONReader, _ keys: [String], _ schema: Schema) throws -> [UInt8]? {
+    guard try reader.peek() == .object else { return nil }
+    var values = [Range<Int>?](repeating: nil, count: keys.count)
+    var missing = keys.count
+    try reader.beginObject()
+    while missing > 0, let key = try reader.nextKey() {
+      let range = try reader.skipValue()
+      if let i = keys.firstIndex(where: { $0.utf8.count == key.count && $0.utf8.elementsEqual(key.utf8) }) {
+        if values[i] == nil { missing -= 1 }
+        values[i] = range
+      }
+    }
+    var out = Array("\"k:{".utf8)
+    for (i, name) in keys.enumerated() {
+      if i > 0 { out.append(UInt8(ascii: ",")) }
+      out += [UInt8(ascii: "\\"), UInt8(ascii: "\"")]
+      out += name.utf8
+      out += [UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: ":")]
+      if let range = values[i] {
+        guard append(reader.bytes(in: range), to: &out) else { return nil }
+      } else {
+        guard let text = schema.field(name)?.defaultJSON else { return nil }
+        var bytes = text
+        guard bytes.withUTF8({ append($0, to: &out) }) else { return nil }
+      }
+    }
+    out += [UInt8(ascii: "}"), UInt8(ascii: "\"")]
+    return out
+  }
+
+  /// A scalar's JSON inside a JSON string.
+  private static func append(_ json: UnsafeBufferPointer<UInt8>, to out: inout [UInt8]) -> Bool {
+    guard json.first == UInt8(ascii: "\"") else {
+      guard let first = json.first, first != UInt8(ascii: "{"), first != UInt8(ascii: "[") else { return false }
+      // Only whole numbers are surely written the way they are read.
+      guard json.allSatisfy({ $0 != UInt8(ascii: ".") && $0 | 0x20 != UInt8(ascii: "e") }) || first | 0x20 >= 0x61 else {
+        return false
+      }
+      out += json
+      return true
+    }
+    let inner = json[1..<json.count - 1]
+    for byte in inner where byte == 0x5C || byte >= 0x7F || byte == 0x3C || byte == 0x3E || byte == 0x26 { return false }
+    out += [UInt8(ascii: "\\"), UInt8(ascii: "\"")]
+    out += inner
+    out += [UInt8(ascii: "\\"), UInt8(ascii: "\"")]
+    return true
   }
 
   private static func keyed(_ reader: inout JSONReader, _ keys: [String]) throws -> JSONValue {
@@ -144,7 +192,9 @@ struct CreatedFields {
     out.reserveCapacity(entries.reduce(16) { $0 + $1.step.count + $1.content.count + 2 })
     out.append(UInt8(ascii: "{"))
     if isMember { out += dot }
-    for entry in entries {
+    var previous: [UInt8] = []
+    for entry in entries where entry.step != previous {  // items that share a key are owned as one
+      previous = entry.step
       if out.count > 1 { out.append(UInt8(ascii: ",")) }
       out += entry.step
       out.append(UInt8(ascii: ":"))

@@ -27,7 +27,7 @@ extension FieldManager {
     var managed: ManagedFields
     if !subresource.isEmpty {
       managed = recorded.flatMap { ManagedFields(bytes: $0) } ?? ManagedFields()
-    } else if let given, (try? JSONValue.decode(given)) == [[:]] {
+    } else if let given, given.count < 64, (try? JSONValue.decode(given)) == [[:]] {
       managed = ManagedFields()
     } else if let given, let read = ManagedFields(bytes: given), !read.entries.isEmpty {
       managed = read
