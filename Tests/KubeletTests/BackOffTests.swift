@@ -35,15 +35,17 @@ import Testing
       $0.metadata.deletionTimestamp = Time(seconds: 40)
       $0.metadata.deletionGracePeriodSeconds = 30
     }
-    #expect(life.update(deleted, now: at(4)))
+    let broken = life.update(deleted, now: at(4))
+    #expect(broken)
     // What the broken-off sync reports comes too late to matter.
     life.synced(terminal: false, again: true, failed: false, retryAt: nil, resync: .seconds(60), now: at(4))
     #expect(life.next(now: at(4)) == .terminate(grace: 30))
     life.begin()
     var sooner = deleted
     sooner.metadata.deletionGracePeriodSeconds = 0
-    #expect(life.update(sooner, now: at(5)))
-    #expect(!life.update(deleted, now: at(5)))
+    let shortened = life.update(sooner, now: at(5))
+    let lengthened = life.update(deleted, now: at(5))
+    #expect(shortened && !lengthened)
     #expect(life.next(now: at(5)) == .terminate(grace: 0))
     life.begin()
     life.killed(false, now: at(6))
@@ -54,7 +56,8 @@ import Testing
     life.begin()
     life.cleaned(true, now: at(10))
     #expect(life.next(now: at(10)) == .wait(until: nil))
-    #expect(!life.remove(now: at(11)))
+    let removed = life.remove(now: at(11))
+    #expect(!removed)
     #expect(life.next(now: at(11)) == .end)
   }
 

@@ -1,6 +1,7 @@
 import API
 import Client
 import Foundation
+import GRPC
 import Logging
 import Testing
 

@@ -1,4 +1,5 @@
 import API
+import Logging
 import Synchronization
 import Testing
 

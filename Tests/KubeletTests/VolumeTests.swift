@@ -86,7 +86,7 @@ private struct FixedObjects: VolumeObjects {
     await #expect {
       _ = try await manager(scratch, FixedObjects()).mount(pod([configVolume("gone")]), podIPs: [])
     } throws: {
-      ($0 as? VolumeError)?.description == "MountVolume.SetUp failed for volume \"cfg\" : configmap \"gone\" not found"
+      ($0 as? VolumeSetupError)?.description == "MountVolume.SetUp failed for volume \"cfg\" : configmap \"gone\" not found"
     }
   }
 
@@ -154,7 +154,7 @@ private struct FixedObjects: VolumeObjects {
     await #expect {
       _ = try await manager(scratch, objects).mount(pod([volume]), podIPs: [])
     } throws: {
-      ($0 as? VolumeError)?.description == "error processing PVC default/claim: PVC is not bound"
+      ($0 as? VolumeSetupError)?.description == "error processing PVC default/claim: PVC is not bound"
     }
     claim.status.phase = "Bound"
     objects.claims["claim"] = claim

@@ -85,9 +85,6 @@ extension Pod {
     return source != "api"
   }
 
-  /// Whether the pod is only the API's image of a static pod.
-  var isMirror: Bool { metadata.annotations[RuntimeKey.configMirror] != nil }
-
   /// Every container that can run, with its place in the spec.
   var allContainers: [Container] {
     spec.initContainers + spec.containers + spec.ephemeralContainers.map { Container($0) }
@@ -95,9 +92,6 @@ extension Pod {
 }
 
 extension Container {
-  /// An init container that keeps running beside the others.
-  var isSidecar: Bool { restartPolicy == "Always" }
-
   /// What an ephemeral container has in common with others.
   init(_ other: EphemeralContainer) {
     self.init()

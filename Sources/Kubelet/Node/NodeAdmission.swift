@@ -24,7 +24,7 @@ enum NodeAdmission {
     let selected = pod.spec.nodeSelector.allSatisfy { labels[$0.key] == $0.value }
     let affine =
       pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
-      .map { NodeMatching.matches($0, labels: labels, name: node.metadata.name) } ?? true
+      .map { $0.matches(labels: labels, nodeName: node.metadata.name) } ?? true
     if !selected || !affine {
       return AdmissionRefusal(
         reason: "NodeAffinity", message: "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
@@ -35,7 +35,7 @@ enum NodeAdmission {
         message: "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports")
     }
     if !pod.isStatic, let taint = node.spec.taints.first(where: { taint in
-      taint.effect == "NoExecute" && !pod.spec.tolerations.contains { tolerates($0, taint) }
+      taint.effect == "NoExecute" && !pod.spec.tolerations.tolerate(taint)
     }) {
       return AdmissionRefusal(
         reason: "TaintToleration",
@@ -64,38 +64,11 @@ enum NodeAdmission {
     return nil
   }
 
-  /// What a pod asks for: the sum of its containers and sidecars, or the largest moment of its initialization.
-  static func requests(_ pod: Pod) -> [String: Quantity] {
-    var out: [String: Quantity] = [:]
-    func add(_ more: [String: Quantity], to map: inout [String: Quantity]) {
-      for (name, quantity) in more { map[name] = map[name].map { $0 + quantity } ?? quantity }
-    }
-    for container in pod.spec.containers { add(container.resources.requests, to: &out) }
-    var sidecars: [String: Quantity] = [:]
-    var peak: [String: Quantity] = [:]
-    for container in pod.spec.initContainers {
-      var moment = sidecars
-      add(container.resources.requests, to: &moment)
-      if container.isSidecar {
-        add(container.resources.requests, to: &sidecars)
-        add(container.resources.requests, to: &out)
-      }
-      for (name, quantity) in moment { peak[name] = max(peak[name] ?? quantity, quantity) }
-    }
-    for (name, quantity) in peak { out[name] = max(out[name] ?? quantity, quantity) }
-    add(pod.spec.overhead, to: &out)
-    return out
-  }
+  static func requests(_ pod: Pod) -> [String: Quantity] { pod.spec.totalRequests }
 
   private static func hostPorts(_ pod: Pod) -> [String] {
     (pod.spec.containers + pod.spec.initContainers.filter(\.isSidecar)).flatMap(\.ports).filter { $0.hostPort > 0 }
       .map { "\($0.hostIP.isEmpty ? "0.0.0.0" : $0.hostIP)/\($0.protocol)/\($0.hostPort)" }
-  }
-
-  private static func tolerates(_ toleration: Toleration, _ taint: Taint) -> Bool {
-    if !toleration.effect.isEmpty, toleration.effect != taint.effect { return false }
-    if !toleration.key.isEmpty, toleration.key != taint.key { return false }
-    return toleration.operator == "Exists" || (toleration.value == taint.value && !toleration.key.isEmpty)
   }
 }
 

@@ -56,7 +56,7 @@ final class PodSyncer: PodWork {
     let volumes: [String: MountedVolume]
     do {
       volumes = try await p.volumes.mount(pod, podIPs: status.podIPs.map(\.ip))
-    } catch let error as VolumeError {
+    } catch let error as VolumeSetupError {
       p.events.pod(pod, "Warning", "FailedMount", error.description)
       result.failed = true
       return result

@@ -8,7 +8,7 @@ struct MountedVolume: Sendable, Equatable {
 }
 
 /// A volume that could not be set up, with the event's words.
-struct VolumeError: Error, Sendable, CustomStringConvertible {
+struct VolumeSetupError: Error, Sendable, CustomStringConvertible {
   var volume: String
   var description: String
 }
@@ -44,10 +44,10 @@ final class VolumeManager: Sendable {
     for volume in pod.spec.volumes where used.contains(volume.name) {
       do {
         out[volume.name] = try await mount(volume, pod, podIPs)
-      } catch let error as VolumeError {
+      } catch let error as VolumeSetupError {
         throw error
       } catch {
-        throw VolumeError(
+        throw VolumeSetupError(
           volume: volume.name,
           description: "MountVolume.SetUp failed for volume \"\(volume.name)\" : \(describe(error))")
       }
@@ -100,40 +100,40 @@ final class VolumeManager: Sendable {
   {
     let namespace = pod.metadata.namespace
     guard let claim = try await objects.claim(namespace, source.claimName) else {
-      throw VolumeError(
+      throw VolumeSetupError(
         volume: volume.name,
         description: "error processing PVC \(namespace)/\(source.claimName): failed to fetch PVC from API server: persistentvolumeclaims \"\(source.claimName)\" not found")
     }
     if claim.metadata.deletionTimestamp != nil, !(claim.metadata.finalizers.contains("kubernetes.io/pvc-protection")) {
-      throw VolumeError(
+      throw VolumeSetupError(
         volume: volume.name, description: "error processing PVC \(namespace)/\(source.claimName): PVC is being deleted")
     }
     guard claim.status.phase == "Bound", !claim.spec.volumeName.isEmpty else {
-      throw VolumeError(
+      throw VolumeSetupError(
         volume: volume.name, description: "error processing PVC \(namespace)/\(source.claimName): PVC is not bound")
     }
     guard let volumeObject = try await objects.persistentVolume(claim.spec.volumeName) else {
-      throw VolumeError(
+      throw VolumeSetupError(
         volume: volume.name,
         description: "failed to fetch PV \(claim.spec.volumeName) from API server: persistentvolumes \"\(claim.spec.volumeName)\" not found")
     }
     let name = volumeObject.metadata.name
     guard volumeObject.spec.claimRef?.uid == claim.metadata.uid else {
-      throw VolumeError(
+      throw VolumeSetupError(
         volume: volume.name,
         description: "error processing PVC \(namespace)/\(source.claimName): PV \(name) is not bound to this claim")
     }
     if let required = volumeObject.spec.nodeAffinity?.required,
-      !NodeMatching.matches(required, labels: host().labels, name: "")
+      !required.matches(labels: host().labels, nodeName: "")
     {
-      throw VolumeError(
+      throw VolumeSetupError(
         volume: volume.name,
         description: "MountVolume.NodeAffinity check failed for volume \"\(name)\" : no matching NodeSelectorTerms")
     }
     let path: String
     if let local = volumeObject.spec.local {
       guard try Files.kind(local.path) != nil else {
-        throw VolumeError(
+        throw VolumeSetupError(
           volume: volume.name,
           description: "MountVolume.NewMounter initialization failed for volume \"\(name)\" : path \"\(local.path)\" does not exist")
       }
@@ -142,7 +142,7 @@ final class VolumeManager: Sendable {
       try HostPaths.prepare(hostPath)
       path = hostPath.path
     } else {
-      throw VolumeError(
+      throw VolumeSetupError(
         volume: volume.name,
         description: "MountVolume.NewMounter initialization failed for volume \"\(name)\" : no volume plugin matched")
     }
