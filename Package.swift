@@ -30,6 +30,7 @@ let libraries: [String: Target.Dependency] = [
   "Logging": .product(name: "Logging", package: "swift-log"),
   "Yams": .product(name: "Yams", package: "Yams"),
   "ArgumentParser": .product(name: "ArgumentParser", package: "swift-argument-parser"),
+  "UnixSignals": .product(name: "UnixSignals", package: "swift-service-lifecycle"),
   "ServiceLifecycle": .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
   "DequeModule": .product(name: "DequeModule", package: "swift-collections"),
   "HeapModule": .product(name: "HeapModule", package: "swift-collections"),
@@ -99,7 +100,7 @@ let rooms: [Room] = [
     needs: [
       "APIServer", "StorageSQLite", "Scheduler", "ControllerManager", "ContainerRuntime", "Kubelet",
       "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "Linux", "ArgumentParser", "Logging",
-      "ServiceLifecycle", "NIOCore", "NIOPosix",
+      "ServiceLifecycle", "UnixSignals", "NIOCore", "NIOPosix",
     ]),
   Room(name: "apus", needs: ["Commands"], kind: .executable),
   // Tests

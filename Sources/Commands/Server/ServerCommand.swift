@@ -3,6 +3,7 @@ import Glibc
 import Linux
 public import Logging
 import ServiceLifecycle
+import UnixSignals
 
 /// A whole control plane and a node in one process.
 struct ServerCommand: AsyncParsableCommand {
