@@ -20,6 +20,7 @@ final class RegistryHarness: Sendable {
   init(_ configuration: RegistryConfiguration) async throws {
     var configuration = configuration
     configuration.serviceAccountRetries = 0
+    configuration.advertiseAddress = "192.0.2.1"
     directory = NSTemporaryDirectory() + "registry-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     var logger = Logger(label: "test")

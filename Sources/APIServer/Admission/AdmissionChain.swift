@@ -63,9 +63,9 @@ struct AdmissionChain: Sendable {
   let plugins: [any AdmissionPlugin]
 
   static let standard = AdmissionChain(plugins: [
-    NamespaceLifecycle(), ServiceAccountAdmission(), TaintNodesByCondition(), PriorityAdmission(),
+    NamespaceLifecycle(), ServiceAccountAdmission(), NodeRestriction(), TaintNodesByCondition(), PriorityAdmission(),
     DefaultTolerationSeconds(), DefaultStorageClass(), DefaultIngressClass(), StorageObjectInUseProtection(),
-    RuntimeClassAdmission(),
+    RuntimeClassAdmission(), LimitRanger(),
   ])
 
   func mutate(_ object: inout LiveObject, _ request: inout AdmissionRequest, _ registry: Registry) throws {

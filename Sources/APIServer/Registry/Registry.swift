@@ -119,6 +119,12 @@ final class Registry: Sendable {
 
   /// Answers reads from the cache without waiting; nil means: call `handle`.
   func handleSync(_ request: ResourceRequest) -> HTTPResponse? {
+    guard var response = answerSync(request) else { return nil }
+    warnOfDeprecation(request.info, &response)
+    return response
+  }
+
+  private func answerSync(_ request: ResourceRequest) -> HTTPResponse? {
     let info = request.info
     guard info.subresource.isEmpty, info.verb == "get" || info.verb == "list",
       let resource = resource(info.apiGroup, info.apiVersion, info.resource), resource.cache != nil
@@ -132,7 +138,22 @@ final class Registry: Sendable {
 
   /// Answers any request for a resource. Errors become Status answers.
   func handle(_ request: ResourceRequest) async -> HTTPResponse {
-    do { return try await route(request) } catch { return errorResponse(error) }
+    var response: HTTPResponse
+    do { response = try await route(request) } catch { response = errorResponse(error) }
+    warnOfDeprecation(request.info, &response)
+    return response
+  }
+
+  /// Kinds that upstream tells clients to leave.
+  private func warnOfDeprecation(_ info: RequestInfo, _ response: inout HTTPResponse) {
+    guard info.apiGroup.isEmpty else { return }
+    switch info.resource {
+    case "endpoints":
+      addWarnings(
+        ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"], to: &response)
+    case "componentstatuses": addWarnings(["v1 ComponentStatus is deprecated in v1.19+"], to: &response)
+    default: break
+    }
   }
 
   private func route(_ request: ResourceRequest) async throws -> HTTPResponse {
@@ -149,6 +170,11 @@ final class Registry: Sendable {
     if resource.info.resource == "componentstatuses" { return try componentStatuses(resource, request) }
     guard resource.cache != nil, resource.info.verbs.contains(info.verb) else {
       throw StatusError.methodNotSupported(resource.groupResource, info.verb)
+    }
+    if resource.info.namespaced, info.namespace.isEmpty, !["list", "watch", "deletecollection"].contains(info.verb) {
+      throw StatusError(
+        code: 405, reason: "MethodNotAllowed",
+        message: "the server does not allow this method on the requested resource", details: StatusError.Details())
     }
     switch info.verb {
     case "get": return try get(resource, request)

@@ -20,20 +20,16 @@ extension Registry {
     let cached = items.map {
       CachedObject(key: $0.metadata.name, bytes: $0.encoded(), revision: 0, index: nil)
     }
-    let warnings = ["v1 ComponentStatus is deprecated in v1.19+"]
     if request.info.verb == "get" {
       guard let found = cached.first(where: { $0.name == request.info.name }) else {
         throw StatusError.notFound(resource.groupResource, request.info.name)
       }
-      return try answer(200, resource, found, request, warnings: warnings)
+      return try answer(200, resource, found, request)
     }
     guard request.info.verb == "list" else {
       throw StatusError.methodNotSupported(resource.groupResource, request.info.verb)
     }
     let (output, yaml) = try Output.negotiate(request.accept)
-    var response = try answer(
-      resource, ListPage(objects: cached, revision: hub.clock.current), output, yaml, request)
-    addWarnings(warnings, to: &response)
-    return response
+    return try answer(resource, ListPage(objects: cached, revision: hub.clock.current), output, yaml, request)
   }
 }

@@ -47,6 +47,7 @@ extension Registry {
       let admitted = AdmissionRequest(context, operation: .delete, old: before)
       try admission.validate(before, admitted, self)
       if let outcome = try await deleteOnce(context, options, before, old) { return outcome }
+      if resource.cache?.object(key)?.revision == old.revision { try await Task.sleep(for: .milliseconds(1)) }
     }
   }
 
@@ -104,9 +105,9 @@ extension Registry {
     }
     object.metadata = metadata
     object.with(Namespace.self) { $0.status.phase = "Terminating" }
+    if object.isSame(as: before) { return .waiting(old) }
     let bytes = object.stored()
-    if options.dryRun { return .waiting(cached(context, metadata, bytes, old.revision)) }
-    if bytes == old.bytes { return .waiting(old) }
+    if options.dryRun { return .waiting(cached(context, metadata, bytes, 0)) }
     switch try await storage.put(storageKey(resource, old.key), bytes, if: .revision(old.revision), ttl: nil) {
     case .committed(let value, _): return .waiting(cached(context, metadata, bytes, value.modRevision))
     case .conflict: return nil

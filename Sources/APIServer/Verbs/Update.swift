@@ -81,6 +81,8 @@ extension Registry {
         throw StatusError.staleUpdate(resource.groupResource, context.name)
       }
       conflicts += 1
+      // The change that was faster is in the cache by now, unless another process wrote it.
+      if resource.cache?.object(key)?.revision == old.revision { try await Task.sleep(for: .milliseconds(1)) }
       if conflicts > 100 { throw StatusError.staleUpdate(resource.groupResource, context.name) }
     }
   }
