@@ -102,7 +102,7 @@ let rooms: [Room] = [
       "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "Linux", "ArgumentParser", "Logging",
       "ServiceLifecycle", "UnixSignals", "NIOCore", "NIOPosix",
     ]),
-  Room(name: "apus", needs: ["Commands"], kind: .executable),
+  Room(name: "apus", needs: ["Commands", "ArgumentParser"], kind: .executable),
   // Tests
   Room(name: "APIMachineryTests", needs: ["APIMachinery"], kind: .tests),
   Room(name: "APITests", needs: ["API"], kind: .tests),
