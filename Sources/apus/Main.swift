@@ -1,0 +1,7 @@
+import ArgumentParser
+import Commands
+
+@main
+enum Main {
+  static func main() async { await Apus.main() }
+}
