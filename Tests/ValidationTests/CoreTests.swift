@@ -106,6 +106,10 @@ import Validation
             + "::1/128)",
           "endpoints[1].addresses: Required value: must contain at least 1 address",
         ])
+    let own =
+      #"{"metadata":{"name":"kubernetes","namespace":"default"},"subsets":[{"addresses":[{"ip":"127.0.0.1"}]}]}"#
+    #expect(try messages(Endpoints.self, own) == [])
+    #expect(try messages(Endpoints.self, own.replacing("127.0.0.1", with: "0.0.0.0")).count == 1)
   }
 
   @Test func otherKinds() throws {

@@ -10,7 +10,8 @@ extension Endpoints: Validated {
       for (field, addresses) in [("addresses", subset.addresses), ("notReadyAddresses", subset.notReadyAddresses)] {
         for (j, address) in addresses.enumerated() {
           let path = path.child(field).index(j)
-          checkNonSpecialIP(address.ip, path.child("ip"), &errors)
+          checkNonSpecialIP(
+            address.ip, path.child("ip"), &errors, loopback: isAPIServerEndpoints(metadata))
           if !address.hostname.isEmpty { checkDNS1123Label(address.hostname, path.child("hostname"), &errors) }
           if let node = address.nodeName { checkDNS1123Subdomain(node, path.child("nodeName"), &errors) }
         }
@@ -70,7 +71,7 @@ extension EndpointSlice: Validated {
           .invalid(path, address, isV4 ? "must be an IPv4 address" : "must be an IPv6 address"))
         return
       }
-      checkNonSpecialIP(address, path, &errors)
+      checkNonSpecialIP(address, path, &errors, loopback: isAPIServerEndpoints(metadata))
     case "FQDN": checkDNS1123Subdomain(address, path, &errors)
     default: break
     }
