@@ -62,11 +62,16 @@ extension AdmissionPlugin {
 struct AdmissionChain: Sendable {
   let plugins: [any AdmissionPlugin]
 
-  static let standard = AdmissionChain(plugins: [
-    NamespaceLifecycle(), ServiceAccountAdmission(), NodeRestriction(), TaintNodesByCondition(), PriorityAdmission(),
-    DefaultTolerationSeconds(), DefaultStorageClass(), DefaultIngressClass(), StorageObjectInUseProtection(),
-    RuntimeClassAdmission(), LimitRanger(),
-  ])
+  /// What upstream enables by default, as far as it is here; node restriction is asked for, as upstream has it.
+  static func standard(nodeRestriction: Bool) -> AdmissionChain {
+    let first: [any AdmissionPlugin] = [NamespaceLifecycle(), ServiceAccountAdmission()]
+    let restriction: [any AdmissionPlugin] = nodeRestriction ? [NodeRestriction()] : []
+    let rest: [any AdmissionPlugin] = [
+      TaintNodesByCondition(), PriorityAdmission(), DefaultTolerationSeconds(), DefaultStorageClass(),
+      DefaultIngressClass(), StorageObjectInUseProtection(), RuntimeClassAdmission(), LimitRanger(),
+    ]
+    return AdmissionChain(plugins: first + restriction + rest)
+  }
 
   func mutate(_ object: inout LiveObject, _ request: inout AdmissionRequest, _ registry: Registry) throws {
     for plugin in plugins { try plugin.mutate(&object, request, registry) }

@@ -19,6 +19,8 @@ struct RegistryConfiguration: Sendable {
   var minRequestTimeout = 1800
   var bookmarkInterval = 60
   var eventSecondsToLive = 3600
+  /// Whether kubelets are kept to their own node and pods.
+  var nodeRestriction = false
   /// How often, a tenth of a second apart, a new pod's missing service account is looked for.
   var serviceAccountRetries = 10
 
@@ -75,7 +77,7 @@ final class Registry: Sendable {
     self.byKind = byKind
     addresses = try ServiceAllocator(
       range: configuration.serviceClusterIPRange, ports: configuration.serviceNodePortRange)
-    admission = AdmissionChain.standard
+    admission = AdmissionChain.standard(nodeRestriction: configuration.nodeRestriction)
   }
 
   /// Fills the caches, then makes what every cluster has: system namespaces, priority classes and the
