@@ -95,7 +95,6 @@ struct OneNode: Sendable {
     kubeletConfiguration.tlsPrivateKeyFile = pki.keyPath(.kubelet)
     kubeletConfiguration.clientCAFile = pki.authorityPath
     kubeletConfiguration.nodeIPs = [nodeAddress]
-    kubeletConfiguration.nodeLabels = ["node-role.kubernetes.io/control-plane": ""]
     kubeletConfiguration.clusterDomain = arguments.clusterDomain
     kubeletConfiguration.clusterDNS = [arguments.clusterDNS]
     kubeletConfiguration.version = Version.git
@@ -122,6 +121,7 @@ struct OneNode: Sendable {
       Component("kube-scheduler", scheduler.run),
       Component("kube-controller-manager", controllers.run),
       Component("container-runtime", engine.run),
+      Component("node-role", NodeRole(client: client("kubernetes-admin", [UserInfo.mastersGroup]), node: nodeName, informers: informers).run),
       Component("pod-network") { try await engine.followPodCIDRs(of: nodeName, informers) },
       Component("kubelet") {
         try await engine.waitUntilReady()
