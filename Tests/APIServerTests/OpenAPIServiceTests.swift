@@ -5,7 +5,7 @@ import Testing
 
 @testable import APIServer
 
-@Suite struct OpenAPITests {
+@Suite struct OpenAPIServiceTests {
   static let service = OpenAPIService(
     resources: builtInResources.filter(\.enabledByDefault), schema: builtInSchema, version: "v1.36.2")
 
