@@ -3,7 +3,11 @@ import API
 extension ControllerManager {
   /// Every controller, in the order in which they start.
   static func make(_ context: ControllerContext) -> [any Controller] {
-    let all: [(name: String, make: () -> any Controller)] = [
+    let all: [(name: String, make: () -> (any Controller)?)] = [
+      (
+        "node-ipam-controller",
+        { context.configuration.allocateNodeCIDRs ? NodeIPAMController(context) : nil }
+      ),
       ("serviceaccount-controller", { ServiceAccountController(context) }),
       ("root-ca-certificate-publisher-controller", { RootCAPublisher(context) }),
       ("deployment-controller", { DeploymentController(context) }),
@@ -23,11 +27,17 @@ extension ControllerManager {
       ),
       ("endpointslice-controller", { EndpointSliceController(context) }),
       ("endpoints-controller", { EndpointsController(context) }),
+      ("node-lifecycle-controller", { NodeLifecycleController(context) }),
+      ("taint-eviction-controller", { TaintEvictionController(context) }),
+      ("pod-garbage-collector-controller", { PodGCController(context) }),
+      ("persistentvolume-binder-controller", { PersistentVolumeController(context) }),
+      ("persistentvolumeclaim-protection-controller", { VolumeProtectionController(context) }),
+      ("local-path-provisioner", { LocalPathProvisioner(context) }),
       ("namespace-controller", { NamespaceController(context) }),
       ("garbage-collector-controller", { GarbageCollector(context) }),
     ]
     return all.filter { context.configuration.isEnabled($0.name) }
       .filter { $0.name != "root-ca-certificate-publisher-controller" || !context.configuration.rootCA.isEmpty }
-      .map { $0.make() }
+      .compactMap { $0.make() }
   }
 }

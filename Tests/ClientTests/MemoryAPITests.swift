@@ -92,7 +92,7 @@ import Testing
     #expect(merged.spec.replicas == 7)
     let labeled = try await client.patch(
       Deployment.self, namespace: "default", name: "web",
-      .merge(Array(#"{"metadata":{"labels":{"a":"b"}}}"#.utf8)))
+      .strategic(Array(#"{"metadata":{"labels":{"a":"b"}}}"#.utf8)))
     #expect(labeled.metadata.labels == ["a": "b"])
   }
 

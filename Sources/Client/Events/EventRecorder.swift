@@ -149,7 +149,7 @@ private final class EventWriter: Sendable {
       "message": .string(record.message),
     ])
     try await client.patch(
-      Event.self, namespace: namespace(seen), name: record.name, .merge(change.encoded()))
+      Event.self, namespace: namespace(seen), name: record.name, .strategic(change.encoded()))
   }
 
   private static func namespace(_ seen: EventCorrelator.Observation) -> String {

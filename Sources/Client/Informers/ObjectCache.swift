@@ -62,7 +62,7 @@ final class ObjectCache<T: APIObject>: Sendable {
         transform?(&object)
         fresh[object.key] = object
       }
-      let (events, waiters) = state.withLock { state in
+      let events = state.withLock { state in
         var events: [InformerEvent<T>] = []
         for (key, old) in state.objects where fresh[key] == nil {
           state.unset(key)
@@ -85,15 +85,16 @@ final class ObjectCache<T: APIObject>: Sendable {
             events.append(.added(object))
           }
         }
-        return (events, Array(state.waiters.values))
+        return events
       }
       for event in events {
         for handler in handlers { handler(event) }
       }
       // Synced means: the handlers have heard of everything that was there.
-      state.withLock {
-        $0.synced = true
-        $0.waiters = [:]
+      let waiters = state.withLock { state in
+        state.synced = true
+        defer { state.waiters = [:] }
+        return Array(state.waiters.values)
       }
       for waiter in waiters { waiter.resume() }
     }

@@ -208,9 +208,22 @@ struct MemoryStore: Sendable {
     }
     let old = try get(resource, withoutSubresource: route, name)
     let new: JSONValue
-    switch type {
-    case "application/merge-patch+json": new = merged(old, body)
-    default: throw StatusError.unsupportedMediaType(accepted: ["application/merge-patch+json"])
+    do {
+      switch type {
+      case "application/json-patch+json": new = try applyJSONPatch(old, body)
+      case "application/merge-patch+json": new = applyMergePatch(old, body)
+      case "application/strategic-merge-patch+json":
+        let kind = GroupVersionKind(
+          group: resource.info.group, version: resource.info.version, kind: resource.info.kind)
+        guard let schema = builtInSchema.schema(for: kind) else {
+          throw StatusError.badRequest("no schema for \(resource.info.kind)")
+        }
+        new = try applyStrategicMergePatch(old, body, schema)
+      case "application/apply-patch+yaml": new = applyMergePatch(old, body)
+      default: throw StatusError.unsupportedMediaType(accepted: [type])
+      }
+    } catch let error as PatchError {
+      throw error.status
     }
     return try put(resource, route, name, new)
   }
@@ -220,16 +233,6 @@ struct MemoryStore: Sendable {
       throw StatusError.notFound(resource.groupResource, name)
     }
     return object
-  }
-
-  /// RFC 7386.
-  private func merged(_ old: JSONValue, _ patch: JSONValue) -> JSONValue {
-    guard case .object(let changes) = patch else { return patch }
-    var members = old.objectValue ?? [:]
-    for (name, change) in changes {
-      members[name] = change == .null ? nil : merged(members[name] ?? .null, change)
-    }
-    return .object(members)
   }
 
   /// Whether two states differ in more than their version.
