@@ -253,7 +253,14 @@ public final class APIServer: HTTPHandler {
     if isProxy(admitted.info) {
       do { return try await proxy(admitted, request) } catch { return errorResponse(error) }
     }
-    return await registry.handle(resourceRequest(admitted, body: request.body))
+    var resource = resourceRequest(admitted, body: request.body)
+    if resource.contentType == ProtobufTranscoder.mediaType, !resource.body.isEmpty {
+      do { resource.body = try ProtobufTranscoder.json(resource.body) } catch {
+        return errorResponse(StatusError.badRequest("unable to decode the request body: \(error)"))
+      }
+      resource.contentType = "application/json"
+    }
+    return await registry.handle(resource)
   }
 
   func resourceRequest(_ request: Admitted, body: [UInt8]) -> ResourceRequest {

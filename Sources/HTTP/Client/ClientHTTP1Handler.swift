@@ -153,7 +153,10 @@ final class ClientHTTP1Handler: ChannelDuplexHandler, RemovableChannelHandler {
     let inbound = HTTPBodyStream()
     self.exchange = nil
     do {
-      try? channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+      // TLS with half closure would wait for its time-out at every close.
+      if !exchange.request.origin.isSecure {
+        try? channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+      }
       try pipeline.addHandler(UpgradedHandler(stream: inbound))
       pipeline.removeHandler(self, promise: nil)
       pipeline.removeHandler(decoder, promise: nil)

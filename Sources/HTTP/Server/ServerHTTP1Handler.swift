@@ -440,7 +440,8 @@ final class ServerHTTP1Handler: ChannelDuplexHandler, RemovableChannelHandler {
     let inbound = HTTPBodyStream()
     let pipeline = context.pipeline.syncOperations
     do {
-      try? channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+      // TLS with half closure would wait for its time-out at every close.
+      if tls == nil { try? channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true) }
       try pipeline.addHandler(UpgradedHandler(stream: inbound))
       self.context = nil
       pipeline.removeHandler(self, promise: nil)
