@@ -65,7 +65,10 @@ extension Kubelet {
       round += 1
       await logs.run()
       // Logs every ten seconds, containers every minute, images every five.
-      if round % 6 == 0 { await containers.run(livePods: workers.uids) }
+      if round % 6 == 0 {
+        await containers.run(livePods: workers.uids)
+        runtime.collect()
+      }
       if round % 30 == 0 { await imageGC.run() }
     }
   }

@@ -9,14 +9,9 @@ extension Kubelet {
     guard configuration.enableServer, let certificate = configuration.tlsCertificateFile,
       let key = configuration.tlsPrivateKeyFile
     else { return nil }
-    let authentication = try configuration.clientCAFile.map { try ClientAuthentication(caPEM: try Files.text($0)) }
     var serving = HTTPServerConfiguration(
       address: .tcp(host: configuration.address, port: configuration.port),
-      tls: TLSOptions(
-        certificateChainPEM: try Files.text(certificate), privateKeyPEM: try Files.text(key),
-        // Without a CA nobody can be verified, and only /healthz is answered.
-        verifyClient: { chain in await authentication?.verify(chain) ?? false }),
-      logger: logger)
+      tls: try tlsOptions(certificate, key), logger: logger)
     // Terminals and followed logs stand still for hours.
     serving.writeTimeout = .hours(4)
     let server = HTTPServer(configuration: serving)
@@ -24,6 +19,33 @@ extension Kubelet {
     serverStarted(bound)
     logger.info("kubelet server listens", metadata: ["port": "\(bound)"])
     return server
+  }
+
+  private func tlsOptions(_ certificate: String, _ key: String) throws -> TLSOptions {
+    let authentication = try configuration.clientCAFile.map { try ClientAuthentication(caPEM: try Files.text($0)) }
+    return TLSOptions(
+      certificateChainPEM: try Files.text(certificate), privateKeyPEM: try Files.text(key),
+      // Without a CA nobody can be verified, and only /healthz is answered.
+      verifyClient: { chain in await authentication?.verify(chain) ?? false })
+  }
+
+  /// Serves with a renewed certificate as soon as its files change, until cancelled.
+  func renewCertificate(of server: HTTPServer) async {
+    guard let certificate = configuration.tlsCertificateFile, let key = configuration.tlsPrivateKeyFile else { return }
+    func content() -> [String?] { [certificate, key, configuration.clientCAFile ?? ""].map { try? Files.text($0) } }
+    var served = content()
+    while !Task.isCancelled {
+      do { try await Task.sleep(for: .seconds(60)) } catch { return }
+      let now = content()
+      if now == served { continue }
+      do {
+        try server.reloadTLS(try tlsOptions(certificate, key))
+        served = now
+      } catch {
+        // Half-written files are whole in a minute.
+        logger.warning("reading the renewed certificate failed", metadata: ["error": "\(error)"])
+      }
+    }
   }
 
   /// The kubelet's API as a handler.

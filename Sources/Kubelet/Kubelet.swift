@@ -90,7 +90,10 @@ public final class Kubelet: Sendable {
       onChange: { link.workers?.poke(uid: $0) })
     self.pleg = pleg
     let runner = handlers ?? NetworkHandlerRunner(engine: engine)
-    let probes = ProbeManager(runner: runner, events: events, clock: clock, onChange: { link.workers?.poke(uid: $0) })
+    let hostIPs = configuration.nodeIPs.isEmpty ? HostAddresses.primary() : configuration.nodeIPs
+    let probes = ProbeManager(
+      runner: runner, events: events, hostIP: hostIPs.first ?? "127.0.0.1", clock: clock,
+      onChange: { link.workers?.poke(uid: $0) })
     self.probes = probes
     let statuses = StatusManager(client: client, current: { pods.lister.get($0) }, logger: logger)
     self.statuses = statuses
@@ -104,7 +107,7 @@ public final class Kubelet: Sendable {
       })
     self.objects = objects
     let keeper = NodeKeeper(
-      client: client, engine: engine, configuration: configuration, machine: Machine.read(), events: recorder,
+      client: client, engine: engine, configuration: configuration, machine: Machine.read(), hostIPs: hostIPs, events: recorder,
       clock: clock, problem: { pleg.problem }, volumesInUse: { [] }, logger: logger)
     self.keeper = keeper
     let volumes = VolumeManager(
@@ -162,6 +165,7 @@ public final class Kubelet: Sendable {
       group.addTask { await self.keeper.runLease() }
       group.addTask { await self.housekeep() }
       group.addTask { await self.collect() }
+      if let server { group.addTask { await self.renewCertificate(of: server) } }
       if let directory = configuration.staticPodPath {
         group.addTask { await self.readStaticPods(StaticPods(directory: directory, nodeName: self.configuration.nodeName)) }
       }

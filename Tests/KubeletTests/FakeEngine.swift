@@ -17,7 +17,6 @@ final class FakeEngine: ContainerEngine {
     var sandboxes: [String: (config: CRIPodSandboxConfig, status: CRIPodSandboxStatus)] = [:]
     var containers: [String: Held] = [:]
     var images: [String: CRIImage] = [:]
-    var pullable: Set<String> = []
     var pullError: GRPCStatus?
     var next = 0
     var calls: [String] = []
@@ -26,7 +25,8 @@ final class FakeEngine: ContainerEngine {
     /// Containers that end at once with this code, by name.
     var exitsAtOnce: [String: Int32] = [:]
     var stopGraces: [Int64] = []
-    var time: Int64 = 1_000_000_000_000_000_000
+    /// Where exec, attach and port-forward are served.
+    var streamingPort = 1
   }
 
   private let state = Mutex(State())
@@ -230,9 +230,9 @@ final class FakeEngine: ContainerEngine {
     }
   }
 
-  func exec(_ request: CRIExecRequest) async throws -> String { "http://127.0.0.1:1/exec/token" }
-  func attach(_ request: CRIAttachRequest) async throws -> String { "http://127.0.0.1:1/attach/token" }
-  func portForward(_ request: CRIPortForwardRequest) async throws -> String { "http://127.0.0.1:1/portforward/token" }
+  func exec(_ request: CRIExecRequest) async throws -> String { "http://127.0.0.1:\(with { $0.streamingPort })/exec/token" }
+  func attach(_ request: CRIAttachRequest) async throws -> String { "http://127.0.0.1:\(with { $0.streamingPort })/attach/token" }
+  func portForward(_ request: CRIPortForwardRequest) async throws -> String { "http://127.0.0.1:\(with { $0.streamingPort })/portforward/token" }
   func listContainerStats() async throws -> [CRIContainerStats] { [] }
   func updateRuntimeConfig(podCIDR: String) async throws { with { $0.calls.append("podCIDR \(podCIDR)") } }
   func listImages() async throws -> [CRIImage] { with { Array($0.images.values) } }

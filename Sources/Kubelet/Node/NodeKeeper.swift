@@ -33,14 +33,13 @@ final class NodeKeeper: Sendable {
 
   init(
     client: APIClient?, engine: any ContainerEngine, configuration: KubeletConfiguration, machine: Machine,
-    events: EventRecorder?, clock: @escaping @Sendable () -> ContinuousTime, problem: @escaping @Sendable () -> String?,
+    hostIPs: [String], events: EventRecorder?, clock: @escaping @Sendable () -> ContinuousTime, problem: @escaping @Sendable () -> String?,
     volumesInUse: @escaping @Sendable () -> [String], logger: Logger
   ) {
     self.client = client
     self.engine = engine
     self.configuration = configuration
     var machine = machine
-    if machine.hostname.isEmpty { machine.hostname = configuration.nodeName }
     machine.hostname = configuration.nodeName
     self.machine = machine
     self.events = events
@@ -48,7 +47,7 @@ final class NodeKeeper: Sendable {
     self.problem = problem
     self.volumesInUse = volumesInUse
     self.logger = logger
-    hostIPs = configuration.nodeIPs.isEmpty ? HostAddresses.primary() : configuration.nodeIPs
+    self.hostIPs = hostIPs
     state = Mutex(State(port: configuration.port))
   }
 

@@ -71,7 +71,9 @@ extension PodRuntime {
     _ hook: LifecycleHandler, _ pod: Pod, _ spec: Container, _ container: RuntimeContainer, _ grace: Int64
   ) async -> Int64 {
     let begun = d.clock()
-    let ip = (try? await d.reader.pod(uid: pod.metadata.uid, name: "", namespace: ""))?.readySandbox?.ips.first ?? ""
+    let ip =
+      (try? await d.reader.pod(uid: pod.metadata.uid, name: "", namespace: ""))?.readySandbox?.ips.first
+      ?? (pod.spec.hostNetwork ? d.facts().hostIPs.first : nil) ?? ""
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
         if let failure = await self.d.hooks.run(

@@ -48,6 +48,12 @@ final class PodRuntime: Sendable {
 
   func forget(uid: String) { state.withLock { $0.reasons[uid] = nil } }
 
+  /// Lets go of back-offs that have long been quiet.
+  func collect() {
+    let now = d.clock()
+    state.withLock { $0.backOff.collect(now: now) }
+  }
+
   /// What one round of work came to.
   struct Outcome: Sendable {
     /// Something was changed, so a fresh look is due.

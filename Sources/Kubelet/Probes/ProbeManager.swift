@@ -22,15 +22,18 @@ final class ProbeManager: Sendable {
   private let state = Mutex(State())
   private let runner: any HandlerRunner
   private let events: PodEvents
+  /// Where pods in the host's network are reached.
+  private let hostIP: String
   private let clock: @Sendable () -> ContinuousTime
   private let onChange: @Sendable (_ uid: String) -> Void
 
   init(
-    runner: any HandlerRunner, events: PodEvents, clock: @escaping @Sendable () -> ContinuousTime,
+    runner: any HandlerRunner, events: PodEvents, hostIP: String, clock: @escaping @Sendable () -> ContinuousTime,
     onChange: @escaping @Sendable (String) -> Void
   ) {
     self.runner = runner
     self.events = events
+    self.hostIP = hostIP
     self.clock = clock
     self.onChange = onChange
   }
@@ -42,7 +45,15 @@ final class ProbeManager: Sendable {
 
   /// Tells what runs; probes look at it at their next tick.
   func observe(_ pod: RuntimePod) {
-    state.withLock { $0.runtime[pod.uid] = pod }
+    state.withLock { s in
+      let gone = Set((s.runtime[pod.uid]?.containers ?? []).map(\.id)).subtracting(pod.containers.map(\.id))
+      s.runtime[pod.uid] = pod
+      for id in gone {
+        s.startup[id] = nil
+        s.readiness[id] = nil
+        s.liveness[id] = nil
+      }
+    }
   }
 
   /// Begins the probes of a pod that are not running yet.
@@ -117,7 +128,7 @@ final class ProbeManager: Sendable {
       store(machine, uid)
       return false
     case .probe:
-      let host = pod.spec.hostNetwork ? "127.0.0.1" : podIP
+      let host = pod.spec.hostNetwork ? hostIP : podIP
       let result = await check(machine.spec, container, machine.containerID, host)
       if Task.isCancelled { return true }
       let changed: Bool
