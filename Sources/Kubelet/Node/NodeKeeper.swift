@@ -16,6 +16,7 @@ final class NodeKeeper: Sendable {
     var runtimeProblem: String?
     var podCIDR = ""
     var wasReady: Bool?
+    var lastSaid = ""
   }
 
   let machine: Machine
@@ -161,8 +162,18 @@ final class NodeKeeper: Sendable {
     } catch let error as StatusError where error.code == 404 {
       state.withLock { $0.node = nil }
     } catch {
-      logger.warning("updating the node's status failed", metadata: ["error": "\(error)"])
+      say("updating the node's status failed", error)
     }
+  }
+
+  /// Logs a problem once, not at every try.
+  private func say(_ what: String, _ error: any Error) {
+    let text = "\(what): \(error)"
+    let isNew = state.withLock { s in
+      defer { s.lastSaid = text }
+      return s.lastSaid != text
+    }
+    if isNew { logger.warning("\(what)", metadata: ["error": "\(error)"]) }
   }
 
   private func tell(_ ready: Bool) {
@@ -192,9 +203,14 @@ final class NodeKeeper: Sendable {
       for (key, value) in wanted.metadata.labels where found.metadata.labels[key] != value { labels[key] = .string(value) }
       if !labels.isEmpty, configuration.registerNode {
         let patch = JSONValue.object(["metadata": .object(["labels": .object(labels)])])
-        let after = try await client.patch(Node.self, name: configuration.nodeName, .merge(patch.encoded()))
-        observed(after)
-        return after
+        do {
+          let after = try await client.patch(Node.self, name: configuration.nodeName, .merge(patch.encoded()))
+          observed(after)
+          return after
+        } catch let error as StatusError where error.code == 403 || error.code == 422 {
+          // A label that a node may not give itself must not keep it from reporting.
+          say("labelling the node was refused", error)
+        }
       }
       observed(found)
       return found
