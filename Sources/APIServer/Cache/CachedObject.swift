@@ -53,8 +53,10 @@ final class CachedObject: Sendable {
   var tail: ArraySlice<UInt8> { bytes[13...] }
 
   /// `"resourceVersion":"N"` and a comma unless metadata is otherwise empty.
+  /// Nothing for what was never stored (a dry run).
   func versionField() -> String {
-    bytes.count > 13 && bytes[13] == UInt8(ascii: "}")
+    if revision == 0 { return "" }
+    return bytes.count > 13 && bytes[13] == UInt8(ascii: "}")
       ? "\"resourceVersion\":\"\(revision)\"" : "\"resourceVersion\":\"\(revision)\","
   }
 

@@ -41,7 +41,7 @@ final class ResourceCache: Sendable {
   private let clock: RevisionClock
   private let state = Mutex(State())
   private static let ringMaxEvents = 4096
-  private static let ringMaxBytes = 4 << 20
+  private static let ringMaxBytes = 2 << 20
 
   init(prefix: String, index: [StaticString]?, clock: RevisionClock) {
     self.prefix = prefix

@@ -23,6 +23,7 @@ final class ServedResource: Sendable {
   let conversion: VersionConversion?
   /// `{"kind":…,"apiVersion":…,"metadata":{`
   let header: String
+  let headerBytes: [UInt8]
   let columns: [TableColumn]
 
   init(info: ResourceInfo, storedIn stored: ResourceInfo, cache: ResourceCache?, prefix: String) {
@@ -40,6 +41,7 @@ final class ServedResource: Sendable {
     storagePrefix = prefix
     conversion = VersionConversion.between(gvk, stored: storedKind)
     header = "{\"kind\":\"\(info.kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":{"
+    headerBytes = Array(header.utf8)
     columns = TableColumn.columns(group: info.group, kind: info.kind)
   }
 

@@ -23,6 +23,7 @@ extension Registry {
     object.with(Namespace.self) { namespace in
       if !namespace.spec.finalizers.contains("kubernetes") { namespace.spec.finalizers.append("kubernetes") }
       namespace.metadata.labels["kubernetes.io/metadata.name"] = namespace.metadata.name
+      namespace.status.phase = "Active"
     }
     object.with(Secret.self, Self.mergeStringData)
     object.with(PersistentVolume.self) { $0.status.lastPhaseTransitionTime = now() }

@@ -107,7 +107,7 @@ extension Registry {
     object.with(Namespace.self) { $0.status.phase = "Terminating" }
     if object.isSame(as: before) { return .waiting(old) }
     let bytes = object.stored()
-    if options.dryRun { return .waiting(cached(context, metadata, bytes, 0)) }
+    if options.dryRun { return .waiting(cached(context, metadata, bytes, old.revision)) }
     switch try await storage.put(storageKey(resource, old.key), bytes, if: .revision(old.revision), ttl: nil) {
     case .committed(let value, _): return .waiting(cached(context, metadata, bytes, value.modRevision))
     case .conflict: return nil

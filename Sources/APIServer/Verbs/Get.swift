@@ -35,7 +35,7 @@ extension Registry {
         var response = HTTPResponse(
           status: status,
           body: .slices([
-            ArraySlice(resource.header.utf8), ArraySlice(object.versionField().utf8), object.tail,
+            resource.headerBytes[...], ArraySlice(object.versionField().utf8), object.tail,
           ]))
         response.headers.add("Content-Type", "application/json")
         response.headers.add("Cache-Control", "no-cache, private")

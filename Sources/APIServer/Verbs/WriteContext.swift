@@ -82,7 +82,7 @@ extension Registry {
     let key = context.resource.key(context.namespace, metadata.name)
     // The commit's event has put it there, unless another change has followed already.
     if revision != 0, let present = context.resource.cache?.object(key), present.revision == revision,
-      present.bytes.count == bytes.count
+      present.bytes == bytes
     {
       return present
     }
