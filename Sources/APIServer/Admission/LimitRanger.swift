@@ -82,28 +82,29 @@ struct LimitRanger: AdmissionPlugin {
   private func violations(_ item: LimitRangeItem, _ requests: [String: Quantity], _ limits: [String: Quantity]) -> [String] {
     var problems: [String] = []
     let kind = item.type
+    // The first violation of each limit is told.
     for (name, minimum) in item.min.sorted(by: { $0.key < $1.key }) {
-      if let request = requests[name] {
-        if request < minimum {
-          problems.append("minimum \(name) usage per \(kind) is \(minimum), but request is \(request)")
-        }
-      } else {
-        problems.append("minimum \(name) usage per \(kind) is \(minimum).  No request is specified")
+      let rule = "minimum \(name) usage per \(kind) is \(minimum)"
+      guard let request = requests[name] else {
+        problems.append("\(rule).  No request is specified")
+        continue
       }
-      if let limit = limits[name], limit < minimum {
-        problems.append("minimum \(name) usage per \(kind) is \(minimum), but limit is \(limit)")
+      if request < minimum {
+        problems.append("\(rule), but request is \(request)")
+      } else if let limit = limits[name], limit < minimum {
+        problems.append("\(rule), but limit is \(limit)")
       }
     }
     for (name, maximum) in item.max.sorted(by: { $0.key < $1.key }) {
-      if let limit = limits[name] {
-        if limit > maximum {
-          problems.append("maximum \(name) usage per \(kind) is \(maximum), but limit is \(limit)")
-        }
-      } else {
-        problems.append("maximum \(name) usage per \(kind) is \(maximum).  No limit is specified")
+      let rule = "maximum \(name) usage per \(kind) is \(maximum)"
+      guard let limit = limits[name] else {
+        problems.append("\(rule).  No limit is specified")
+        continue
       }
-      if let request = requests[name], request > maximum {
-        problems.append("maximum \(name) usage per \(kind) is \(maximum), but request is \(request)")
+      if limit > maximum {
+        problems.append("\(rule), but limit is \(limit)")
+      } else if let request = requests[name], request > maximum {
+        problems.append("\(rule), but request is \(request)")
       }
     }
     for (name, ratio) in item.maxLimitRequestRatio.sorted(by: { $0.key < $1.key }) {
