@@ -85,4 +85,36 @@ import Testing
       #expect(events.map(\.type) == ["BOOKMARK"])
     }
   }
+
+  @Test func aWatchGoesOnAcrossARestart() async throws {
+    try await RegistryHarness.with { harness in
+      let first = try await harness.create(maps, #"{"metadata":{"name":"a"}}"#)
+      try await harness.create(maps, #"{"metadata":{"name":"b"}}"#)
+      _ = await harness.call("DELETE", maps + "/a")
+      let restarted = try Registry(storage: harness.storage, logger: harness.registry.logger)
+      try await restarted.start()
+      let reader = try await harness.watch(maps + "?watch=1&resourceVersion=\(version(first))", at: restarted)
+      let missed = try await reader.next(2)
+      #expect(missed.map(\.type) == ["ADDED", "DELETED"])
+      #expect(missed.map { name($0.object) } == ["b", "a"])
+      _ = await harness.call("DELETE", maps + "/b")
+      #expect(try await reader.next(1).map { name($0.object) } == ["b"])
+      reader.cancel()
+      restarted.stop()
+    }
+  }
+
+  @Test func tablesAreWatchedToo() async throws {
+    try await RegistryHarness.with { harness in
+      let reader = try await harness.watch(
+        maps + "?watch=1", accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")
+      for name in ["a", "b"] { try await harness.create(maps, #"{"metadata":{"name":"\#(name)"}}"#) }
+      let events = try await reader.next(2)
+      #expect(events.map { $0.object["kind"] } == ["Table", "Table"])
+      // Only the first carries the columns.
+      #expect(events.map { $0.object["columnDefinitions"]?.arrayValue?.count } == [3, 0])
+      #expect(events[1].object["rows"]?.arrayValue?.first?["cells"]?.arrayValue?.first == "b")
+      reader.cancel()
+    }
+  }
 }

@@ -46,7 +46,7 @@ struct ListQuery: Sendable {
     continueToken = value("continue")
     if let text = value("labelSelector") {
       do { labels = try Labels.Selector.parse(text) } catch {
-        throw StatusError.badRequest("unable to parse requirement: \(error)")
+        throw StatusError.badRequest("\(error)")
       }
     }
     if let text = value("fieldSelector") {

@@ -19,6 +19,10 @@ extension Registry {
     let query = try ListQuery(request.query)
     if query.watch { return nil }
     let predicate = try query.predicate(resource, namespace: request.info.namespace)
+    // Going through very many objects is no work for an event loop.
+    if query.limit == 0, query.indexValue(resource) == nil, predicate.name == nil, (resource.cache?.count ?? 0) > 20_000 {
+      return nil
+    }
     guard let page = try cachedPage(resource, query, predicate) else { return nil }
     let (output, yaml) = try Output.negotiate(request.accept)
     if output == .table || yaml, page.objects.count > 200 { return nil }

@@ -132,7 +132,8 @@ extension Registry {
     if bumpGeneration(&object, bytes, before, context, old) { bytes = object.stored() }
     try validateChanged(object, before, context)
     try admission.validate(object, admitted, self)
-    if !apply { bytes = try tracked(bytes, old: old.bytes, context) }
+    // A binding is the scheduler's word, not a field it manages.
+    if !apply, context.subresource != "binding" { bytes = try tracked(bytes, old: old.bytes, context) }
     return try await commit(object, bytes, context, old)
   }
 

@@ -36,8 +36,9 @@ extension Registry {
     case .tooOld(let oldest):
       do {
         first = try await history(resource, cache, watcher, after: asked)
-      } catch StorageError.compacted {
+      } catch {
         cache.remove(watcher)
+        guard case StorageError.compacted = error else { throw error }
         let error = StatusError.expired("too old resource version: \(asked) (\(oldest))")
         return watchResponse { writer in
           try await writer.write(watchLine(type: "ERROR", object: error.encoded()))

@@ -4,6 +4,8 @@ import Yams
 
 /// YAML as JSON bytes. Numbers and booleans keep their type, everything else is text.
 func yamlToJSON(_ body: [UInt8]) throws -> [UInt8] {
+  // JSON is YAML, and clients mostly send it under that name.
+  if body.first == UInt8(ascii: "{"), (try? JSONValue(parsing: body)) != nil { return body }
   guard let node = try Yams.compose(yaml: String(decoding: body, as: UTF8.self)) else { return Array("null".utf8) }
   return try jsonTree(node).encoded()
 }
