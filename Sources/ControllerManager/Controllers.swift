@@ -25,6 +25,10 @@ extension ControllerManager {
             context, name: "replicationcontroller-controller", component: "replication-controller", workers: 5)
         }
       ),
+      ("statefulset-controller", { StatefulSetController(context) }),
+      ("daemonset-controller", { DaemonSetController(context) }),
+      ("job-controller", { JobController(context) }),
+      ("certificatesigningrequest-signing-controller", { CertificateController(context) }),
       ("endpointslice-controller", { EndpointSliceController(context) }),
       ("endpoints-controller", { EndpointsController(context) }),
       ("node-lifecycle-controller", { NodeLifecycleController(context) }),
