@@ -91,7 +91,7 @@ class OneNode(unittest.TestCase):
         self.assertIn("node-1", wide)
         self.assertRegex(
             cluster.out("get", "service", "web", "-n", "shop"),
-            r"NAME\s+TYPE\s+CLUSTER-IP\s+EXTERNAL-IP\s+PORT\(S\)\s+AGE\nweb\s+ClusterIP\s+10\.96\.\d+\.\d+\s+<none>\s+80/TCP\s+")
+            r"NAME\s+TYPE\s+CLUSTER-IP\s+EXTERNAL-IP\s+PORT\(S\)\s+AGE\nweb\s+ClusterIP\s+10\.\d+\.\d+\.\d+\s+<none>\s+80/TCP\s+")
         self.assertRegex(cluster.out("get", "nodes"), r"NAME\s+STATUS\s+ROLES\s+AGE\s+VERSION\nnode-1\s+Ready\s+\S+\s+\S+\s+v1\.36")
         self.assertIn("kind: Deployment", cluster.out("get", "deployment", "web", "-n", "shop", "-o", "yaml"))
         self.assertEqual(cluster.out("get", "deployment", "web", "-n", "shop", "-o", "name"), "deployment.apps/web")
@@ -290,7 +290,9 @@ class OneNode(unittest.TestCase):
 
         for mode in ("background", "foreground", "orphan"):
             name = f"gc-{mode}"
-            cluster.out("create", "deployment", name, "-n", "shop", "--image=apus.local/busybox:1", "--", "sleep", "3600")
+            cluster.out(
+                "create", "deployment", name, "-n", "shop", "--image=apus.local/busybox:1", "--",
+                "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
             eventually(lambda: ready_pods(f"app={name}"), 60, what=f"{name} running")
             cluster.out("delete", "deployment", name, "-n", "shop", f"--cascade={mode}")
             if mode == "orphan":
