@@ -4,7 +4,9 @@ import Testing
 @testable import Client
 
 @Suite struct EventTests {
-  private func seen(_ message: String, reason: String = "Reason", object: String = "web") -> EventCorrelator.Observation {
+  private func seen(
+    _ message: String, reason: String = "Reason", object: String = "web"
+  ) -> EventCorrelator.Observation {
     var reference = ObjectReference()
     reference.kind = "Pod"
     reference.namespace = "default"

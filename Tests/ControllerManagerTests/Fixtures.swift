@@ -52,7 +52,9 @@ func makeReplicaSet(name: String = "web-1", replicas: Int32 = 3) -> ReplicaSet {
   }
 }
 
-func makePod(_ name: String, node: String = "node-1", ready: Bool = true, labels: [String: String] = ["app": "web"]) -> Pod {
+func makePod(
+  _ name: String, node: String = "node-1", ready: Bool = true, labels: [String: String] = ["app": "web"]
+) -> Pod {
   Pod {
     $0.metadata.name = name
     $0.metadata.namespace = "default"

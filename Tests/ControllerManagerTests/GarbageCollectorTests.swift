@@ -5,7 +5,9 @@ import Testing
 @testable import ControllerManager
 
 @Suite struct OwnerGraphTests {
-  private func meta(_ uid: String, owners: [String] = [], blocking: Bool = true, finalizers: [String] = [], deleted: Bool = false) -> ObjectMeta {
+  private func meta(
+    _ uid: String, owners: [String] = [], blocking: Bool = true, finalizers: [String] = [], deleted: Bool = false
+  ) -> ObjectMeta {
     ObjectMeta {
       $0.uid = uid
       $0.name = uid
@@ -55,7 +57,9 @@ import Testing
 
   @Test func decidesByTheOwnersThatAreLeft() {
     let one = meta("a", owners: ["x", "y"])
-    func decide(_ x: CollectionDecision.OwnerState, _ y: CollectionDecision.OwnerState, dependents: Bool = false) -> CollectionDecision {
+    func decide(
+      _ x: CollectionDecision.OwnerState, _ y: CollectionDecision.OwnerState, dependents: Bool = false
+    ) -> CollectionDecision {
       CollectionDecision.decide(one, owners: ["x": x, "y": y], hasDependents: dependents, hasDeletingDependents: false)
     }
     #expect(decide(.solid, .solid) == .keep(removeReferences: []))

@@ -18,7 +18,8 @@ import Testing
   }
 
   @Test func neverMoreThanABurstAtATime() {
-    #expect(ReplicaDecision.action(makeReplicaSet(replicas: 5000), active: [], related: [], now: moment) == .create(500))
+    let set = makeReplicaSet(replicas: 5000)
+    #expect(ReplicaDecision.action(set, active: [], related: [], now: moment) == .create(500))
   }
 
   @Test func givesUpWhatServesLeast() {
@@ -53,7 +54,7 @@ import Testing
     #expect(ReplicaDecision.nextAvailability(set, active: pods, now: moment) == 10)
   }
 
-  @Test func claimsSortOwnStrangersAndStrays() {
+  @Test func claimsSortOwnStrangersAndStrays() throws {
     var own = makePod("own")
     let set = makeReplicaSet()
     own.metadata.ownerReferences = [.controller(of: set)]
@@ -63,7 +64,7 @@ import Testing
     foreign.metadata.ownerReferences = [.controller(of: makeReplicaSet(name: "other"))]
     let claims = Claims(
       of: [own, stray, foreign, makePod("orphan")], owner: set.metadata.uid,
-      selector: try! set.podSelector(), isDeleting: false)
+      selector: try set.podSelector(), isDeleting: false)
     #expect(claims.owned.map(\.metadata.name) == ["own"])
     #expect(claims.release.map(\.metadata.name) == ["stray"])
     #expect(claims.adopt.map(\.metadata.name) == ["orphan"])

@@ -26,6 +26,10 @@ import Testing
     }
   }
 
+  private func phase(_ api: MemoryAPI) -> String? {
+    api.object(PersistentVolumeClaim.self, namespace: "default", name: "data")?.status.phase
+  }
+
   private var lazy: StorageClass {
     StorageClass {
       $0.metadata.name = "local-path"
@@ -106,7 +110,7 @@ import Testing
       try api.seed(volume("v"))
       try await client.create(claim())
       #expect(
-        await eventually { api.object(PersistentVolumeClaim.self, namespace: "default", name: "data")?.status.phase == "Bound" })
+        await eventually { phase(api) == "Bound" })
       #expect(api.object(PersistentVolume.self, name: "v")?.status.phase == "Bound")
       try await client.delete(PersistentVolumeClaim.self, namespace: "default", name: "data")
       #expect(await eventually { api.object(PersistentVolume.self, name: "v")?.status.phase == "Released" })
@@ -129,7 +133,7 @@ import Testing
       try await client.patch(
         PersistentVolumeClaim.self, namespace: "default", name: "data", .merge(Array(patch.utf8)))
       #expect(
-        await eventually { api.object(PersistentVolumeClaim.self, namespace: "default", name: "data")?.status.phase == "Bound" })
+        await eventually { phase(api) == "Bound" })
       let volume = api.objects(PersistentVolume.self).first
       #expect(volume?.metadata.name.hasPrefix("pvc-") == true)
       #expect(volume.flatMap(LocalPathVolume.host) == "node-1")

@@ -71,8 +71,8 @@ import Testing
     set.spec.updateStrategy.rollingUpdate = RollingUpdateStatefulSetStrategy { $0.partition = 2 }
     let old = (0..<3).map { pod(set, $0) }
     let news = history("db-1", "db-2")
-    guard case .delete(let victim)? = StatefulSetDecision.decide(set, pods: old, history: news, now: moment).actions.first
-    else {
+    let update = StatefulSetDecision.decide(set, pods: old, history: news, now: moment)
+    guard case .delete(let victim)? = update.actions.first else {
       Issue.record("does not update")
       return
     }
@@ -214,7 +214,9 @@ import Testing
           let active = api.objects(Pod.self).filter(\.isActive)
           most = max(most, active.count)
           for pod in active.prefix(1) {
-            _ = try? api.modify(Pod.self, namespace: "default", name: pod.metadata.name) { $0.status.phase = "Succeeded" }
+            _ = try? api.modify(Pod.self, namespace: "default", name: pod.metadata.name) {
+              $0.status.phase = "Succeeded"
+            }
           }
           return api.object(Job.self, namespace: "default", name: "work")?.status.conditions.isTrue("Complete") == true
         })

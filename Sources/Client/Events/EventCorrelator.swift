@@ -87,7 +87,9 @@ struct EventCorrelator: Sendable {
     key.message = message
     if aggregate.messages.count >= Self.maxSimilar {
       // One key for all of them, and a set that does not grow without end.
-      if aggregate.messages.count > Self.maxSimilar, let some = aggregate.messages.first { aggregate.messages.remove(some) }
+      if aggregate.messages.count > Self.maxSimilar, let some = aggregate.messages.first {
+        aggregate.messages.remove(some)
+      }
       message = "(combined from similar events): " + seen.message
       key.message = "(combined)"
     }

@@ -115,7 +115,9 @@ struct Reflector<T: APIObject>: Sendable {
     _ error: any Error, doing verb: String, initial: Bool = false
   ) -> ReflectorMachine.Failure {
     guard let status = error as? StatusError else {
-      if !Task.isCancelled { logger.debug("\(verb) of \(path) failed: \(error)") }
+      // A server that cannot be reached says so in its own log; an object that cannot be read says so nowhere else.
+      let level: Logger.Level = error is JSONError ? .error : .debug
+      if !Task.isCancelled { logger.log(level: level, "\(verb) of \(path) failed: \(error)") }
       return .other
     }
     switch status.code {

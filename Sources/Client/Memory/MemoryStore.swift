@@ -91,7 +91,8 @@ struct MemoryStore: Sendable {
     if name.isEmpty, resource.info.verbs.contains("get") {
       throw StatusError(
         code: 422, reason: "Invalid",
-        message: "\(resource.info.kind) \"\" is invalid: metadata.name: Required value: name or generateName is required")
+        message: "\(resource.info.kind) \"\" is invalid: metadata.name: Required value: "
+          + "name or generateName is required")
     }
     let key = ObjectKey(namespace: resource.info.namespaced ? namespace : "", name: name)
     if objects[resource.groupResource]?[key] != nil {

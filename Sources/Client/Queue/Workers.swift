@@ -1,3 +1,4 @@
+import APIMachinery
 public import Logging
 
 /// What a reconcile asks for when it did not fail.
@@ -48,7 +49,9 @@ private func work<Item: Hashable & Sendable>(
   } catch is CancellationError {
     // Shutting down; the next start begins from the state of the world.
   } catch {
-    logger?.debug("\(queue.name): \(item): \(error)")
+    // Losing a race is everyday life; everything else somebody may have to look at.
+    let isRace = (error as? StatusError)?.isConflict ?? false
+    logger?.log(level: isRace ? .debug : .warning, "\(queue.name): \(item): \(error)")
     queue.addRateLimited(item)
   }
   queue.done(item)

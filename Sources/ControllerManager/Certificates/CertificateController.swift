@@ -59,7 +59,9 @@ final class CertificateController: Controller {
           $0.type = "Approved"
           $0.status = "True"
           $0.reason = "AutoApproved"
-          $0.message = "Auto approving \(permission == "selfnodeclient" ? "self " : "")kubelet client certificate after SubjectAccessReview."
+          $0.message =
+            "Auto approving \(permission == "selfnodeclient" ? "self " : "")kubelet client certificate "
+            + "after SubjectAccessReview."
           $0.lastUpdateTime = now()
         }, now: now())
       request = try await client.put(request, subresource: "approval")
@@ -101,23 +103,27 @@ final class CertificateController: Controller {
     case kubeletClient:
       if !isNode { return "subject organization is not system:nodes, or its common name not that of a node" }
       if hasNames || hasOthers { return "subject alternative names are not allowed" }
-      if !usages.isSubset(of: ["key encipherment", "digital signature", "client auth"]) || !usages.contains("client auth") {
+      if !fits(usages, "client auth") {
         return "usages did not match [client auth digital signature key encipherment]"
       }
     case kubeletServing:
       if !isNode { return "subject organization is not system:nodes, or its common name not that of a node" }
       if !hasNames { return "DNS or IP subjectAltName is required" }
       if hasOthers { return "Email and URI subjectAltNames are not allowed" }
-      if !usages.isSubset(of: ["key encipherment", "digital signature", "server auth"]) || !usages.contains("server auth") {
+      if !fits(usages, "server auth") {
         return "usages did not match [digital signature key encipherment server auth]"
       }
     default:
       if asked.organizations.contains("system:masters") { return "organization system:masters is not allowed" }
-      if !usages.isSubset(of: ["key encipherment", "digital signature", "client auth"]) || !usages.contains("client auth") {
+      if !fits(usages, "client auth") {
         return "usages did not match [client auth digital signature key encipherment]"
       }
     }
     return nil
+  }
+
+  private static func fits(_ usages: Set<String>, _ purpose: String) -> Bool {
+    usages.contains(purpose) && usages.isSubset(of: ["key encipherment", "digital signature", purpose])
   }
 
   private func isAllowed(_ permission: String, _ request: CertificateSigningRequest) async throws -> Bool {

@@ -17,7 +17,8 @@ struct DaemonSetDecision: Sendable, Equatable {
   /// The tolerations that a daemon's pod has besides its own.
   static func tolerations(_ spec: PodSpec) -> [Toleration] {
     var all = spec.tolerations
-    for (key, effect) in tolerated + (spec.hostNetwork ? [("node.kubernetes.io/network-unavailable", "NoSchedule")] : []) {
+    let network = spec.hostNetwork ? [("node.kubernetes.io/network-unavailable", "NoSchedule")] : []
+    for (key, effect) in tolerated + network {
       let toleration = Toleration {
         $0.key = key
         $0.operator = "Exists"

@@ -12,8 +12,9 @@ final class GarbageCollector: Controller {
   private let recorder: EventRecorder
   private let logger: Logger
   private let period: Duration
-  private let queue = WorkQueue<OwnerGraph.Work>("garbage_collector", baseDelay: .milliseconds(5), maxDelay: .seconds(60))
-  private let refresh = WorkQueue<Int>("garbage_collector_discovery", baseDelay: .milliseconds(100), maxDelay: .seconds(30))
+  private let queue = WorkQueue<OwnerGraph.Work>("garbage_collector", maxDelay: .seconds(60))
+  private let refresh = WorkQueue<Int>(
+    "garbage_collector_discovery", baseDelay: .milliseconds(100), maxDelay: .seconds(30))
   private let graph = Mutex(OwnerGraph())
   private let discovery = Mutex(Discovery())
   private let monitors = Mutex<[GroupResource: Monitor]>([:])
@@ -176,8 +177,9 @@ final class GarbageCollector: Controller {
     }), let resource = resource(node.identity) else { return }
     for dependent in dependents {
       guard let location = self.resource(dependent.identity) else { continue }
-      guard let live = try await fetch(dependent.identity, location), live.uid == dependent.identity.uid else { continue }
-      guard live.ownerReferences.contains(where: { $0.uid == uid }) else { continue }
+      guard let live = try await fetch(dependent.identity, location), live.uid == dependent.identity.uid,
+        live.ownerReferences.contains(where: { $0.uid == uid })
+      else { continue }
       try await removeOwners([uid], of: live, dependent.identity, location)
     }
     try await removeFinalizer(OwnerGraph.orphan, node.identity, resource)

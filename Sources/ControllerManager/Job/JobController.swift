@@ -118,7 +118,8 @@ final class JobController: Controller {
   }
 
   private func tell(_ job: Job, _ status: JobStatus) {
-    for condition in status.conditions where condition.status == "True" && !job.status.conditions.isTrue(condition.type) {
+    for condition in status.conditions
+    where condition.status == "True" && !job.status.conditions.isTrue(condition.type) {
       switch condition.type {
       case "Complete": recorder.event(job, type: "Normal", reason: "Completed", message: "Job completed")
       case "Failed":

@@ -97,7 +97,8 @@ struct JobDecision: Sendable, Equatable {
     let limit = Int(job.spec.backoffLimit ?? 6)
     let restarts = active.reduce(0) { sum, pod in
       guard job.spec.template.spec.restartPolicy == "OnFailure" else { return sum }
-      return sum + (pod.status.initContainerStatuses + pod.status.containerStatuses).reduce(0) { $0 + Int($1.restartCount) }
+      let containers = pod.status.initContainerStatuses + pod.status.containerStatuses
+      return sum + containers.reduce(0) { $0 + Int($1.restartCount) }
     }
     if failed > limit || (restarts > 0 && restarts >= limit) {
       set("FailureTarget", "True", "BackoffLimitExceeded", "Job has reached the specified backoff limit", now)

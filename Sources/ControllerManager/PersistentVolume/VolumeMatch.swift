@@ -53,7 +53,7 @@ enum VolumeMatch {
   static func best(
     for claim: PersistentVolumeClaim, of volumes: [PersistentVolume], delayed: Bool
   ) -> PersistentVolume? {
-    let named = volumes.first { $0.metadata.deletionTimestamp == nil && isBound($0, to: claim) && $0.spec.claimRef != nil }
+    let named = volumes.first { $0.metadata.deletionTimestamp == nil && isBound($0, to: claim) }
     if let named { return objection(named, claim) == nil ? named : nil }
     if delayed { return nil }
     guard let selector = try? (claim.spec.selector ?? LabelSelector()).selector() else { return nil }

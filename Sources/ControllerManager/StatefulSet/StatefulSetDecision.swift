@@ -29,7 +29,8 @@ struct StatefulSetDecision: Sendable, Equatable {
     let start = Int(set.spec.ordinals?.start ?? 0)
     let wanted = Int(set.spec.replicas ?? 1)
     let byOrdinal = Dictionary(
-      pods.compactMap { pod in StatefulSetPod.ordinal(pod, of: set).map { ($0, pod) } }, uniquingKeysWith: { a, _ in a })
+      pods.compactMap { pod in StatefulSetPod.ordinal(pod, of: set).map { ($0, pod) } },
+      uniquingKeysWith: { a, _ in a })
     decision.status = status(set, Array(byOrdinal.values), history, now)
     guard set.metadata.deletionTimestamp == nil else { return decision }
     let ordered = set.spec.podManagementPolicy != "Parallel"

@@ -42,7 +42,9 @@ struct Claimer<Owner: APIObject>: Sendable {
       // The cache may show an owner that is being deleted, or one of the same name that came after it.
       let live = try await client.get(Owner.self, namespace: owner.metadata.namespace, name: owner.metadata.name)
       guard live.metadata.uid == owner.metadata.uid else {
-        throw ClaimError(message: "original \(Owner.kind) \(owner.key) is gone: got uid \(live.metadata.uid), wanted \(owner.metadata.uid)")
+        throw ClaimError(
+          message: "original \(Owner.kind) \(owner.key) is gone: got uid \(live.metadata.uid), "
+            + "wanted \(owner.metadata.uid)")
       }
       if live.metadata.deletionTimestamp != nil {
         throw ClaimError(message: "\(owner.key) has just been deleted")
