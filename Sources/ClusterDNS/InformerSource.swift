@@ -11,13 +11,13 @@ struct InformerSource: ClusterZone.Source {
     services = informers.informer(Service.self)
     slices = informers.informer(EndpointSlice.self)
     namespaces = informers.informer(Namespace.self)
-    services.addIndex("address") { service in
+    services.addIndex("dns-address") { service in
       service.spec.clusterIPs.isEmpty ? [service.spec.clusterIP] : service.spec.clusterIPs
     }
     slices.addIndex("dns-service") { slice in
       slice.metadata.labels["kubernetes.io/service-name"].map { ["\(slice.metadata.namespace)/\($0)"] } ?? []
     }
-    slices.addIndex("address") { slice in slice.endpoints.flatMap(\.addresses) }
+    slices.addIndex("dns-address") { slice in slice.endpoints.flatMap(\.addresses) }
   }
 
   func waitForSync() async throws {
@@ -28,13 +28,13 @@ struct InformerSource: ClusterZone.Source {
 
   func service(namespace: String, name: String) -> Service? { services.lister.get(namespace: namespace, name: name) }
 
-  func service(withAddress address: String) -> Service? { services.lister.byIndex("address", address).first }
+  func service(withAddress address: String) -> Service? { services.lister.byIndex("dns-address", address).first }
 
   func slices(namespace: String, service: String) -> [EndpointSlice] {
     slices.lister.byIndex("dns-service", "\(namespace)/\(service)")
   }
 
-  func slices(withAddress address: String) -> [EndpointSlice] { slices.lister.byIndex("address", address) }
+  func slices(withAddress address: String) -> [EndpointSlice] { slices.lister.byIndex("dns-address", address) }
 
   func namespaceExists(_ name: String) -> Bool { namespaces.lister.get(name: name) != nil }
 }

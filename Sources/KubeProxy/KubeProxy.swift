@@ -31,7 +31,7 @@ public final class KubeProxy: Sendable {
   private let dirty = Mutex<Set<ObjectKey>>([])
   private let wakeUp: AsyncStream<Void>
   private let wake: AsyncStream<Void>.Continuation
-  private static let byService = "service"
+  private static let byService = "kube-proxy-service"
 
   public init(client: APIClient, informers: InformerFactory, configuration: Configuration, logger: Logger) {
     self.configuration = configuration
