@@ -108,7 +108,8 @@ public final class Kubelet: Sendable {
     self.objects = objects
     let keeper = NodeKeeper(
       client: client, engine: engine, configuration: configuration, machine: Machine.read(), hostIPs: hostIPs, events: recorder,
-      clock: clock, problem: { pleg.problem }, volumesInUse: { [] }, logger: logger)
+      clock: clock, problem: { pleg.problem }, volumesInUse: { [] },
+      onReady: { for pod in link.workers?.pods ?? [] { link.workers?.poke(uid: pod.metadata.uid) } }, logger: logger)
     self.keeper = keeper
     let volumes = VolumeManager(
       root: configuration.rootDirectory, mounter: mounter, objects: objects,

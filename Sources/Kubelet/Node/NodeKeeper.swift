@@ -28,6 +28,7 @@ final class NodeKeeper: Sendable {
   private let clock: @Sendable () -> ContinuousTime
   private let problem: @Sendable () -> String?
   private let volumesInUse: @Sendable () -> [String]
+  private let onReady: @Sendable () -> Void
   private let logger: Logger
   private let state: Mutex<State>
   private let wakeUp = WakeUp()
@@ -35,7 +36,7 @@ final class NodeKeeper: Sendable {
   init(
     client: APIClient?, engine: any ContainerEngine, configuration: KubeletConfiguration, machine: Machine,
     hostIPs: [String], events: EventRecorder?, clock: @escaping @Sendable () -> ContinuousTime, problem: @escaping @Sendable () -> String?,
-    volumesInUse: @escaping @Sendable () -> [String], logger: Logger
+    volumesInUse: @escaping @Sendable () -> [String], onReady: @escaping @Sendable () -> Void, logger: Logger
   ) {
     self.client = client
     self.engine = engine
@@ -47,6 +48,7 @@ final class NodeKeeper: Sendable {
     self.clock = clock
     self.problem = problem
     self.volumesInUse = volumesInUse
+    self.onReady = onReady
     self.logger = logger
     self.hostIPs = hostIPs
     state = Mutex(State(port: configuration.port))
@@ -124,25 +126,31 @@ final class NodeKeeper: Sendable {
   func runStatus() async {
     await askRuntime()
     var told = ""
-    var early = 0
-    // The first minutes decide how soon the node is ready: look more often until it is.
+    var problems: [String?] = []
+    var next = clock()
     while !Task.isCancelled {
-      let cidr = state.withLock { $0.podCIDR }
+      let (cidr, now) = state.withLock { ($0.podCIDR, [$0.networkProblem, $0.runtimeProblem]) }
       if cidr != told {
         await tellPodCIDR()
         told = cidr
         await askRuntime()
       }
-      await update()
-      let ready = state.withLock { $0.wasReady } == true
-      early += 1
-      await wakeUp.wait(for: ready || early > 150 ? configuration.nodeStatusUpdateFrequency : .milliseconds(200))
+      // Time decides, or something that everybody waits for.
+      let changed = now != problems
+      if changed || clock() >= next {
+        problems = now
+        next = clock() + (await update() ? configuration.nodeStatusUpdateFrequency : .seconds(1))
+        if changed, now == [nil, nil] { onReady() }
+      }
+      let calm = state.withLock { $0.wasReady == true && $0.networkProblem == nil && $0.runtimeProblem == nil }
+      await wakeUp.wait(for: calm ? max(clock().duration(to: next), .milliseconds(10)) : .milliseconds(200))
       await askRuntime()
     }
   }
 
-  private func update() async {
-    guard let client else { return }
+  /// Computes the status and sends it if it is due; whether that went well.
+  private func update() async -> Bool {
+    guard let client else { return true }
     do {
       let current = try await ensureRegistered(client)
       let status = await compute(current.status)
@@ -159,11 +167,13 @@ final class NodeKeeper: Sendable {
         state.withLock { $0.lastReport = now }
       }
       tell(ready)
+      return true
     } catch let error as StatusError where error.code == 404 {
       state.withLock { $0.node = nil }
     } catch {
       say("updating the node's status failed", error)
     }
+    return false
   }
 
   /// Logs a problem once, not at every try.
