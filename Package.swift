@@ -90,7 +90,10 @@ let rooms: [Room] = [
     needs: ["CRI", "GRPC", "Linux", "APIMachinery", "Logging", "SwiftProtobuf", "Crypto"]),
   Room(
     name: "Kubelet",
-    needs: ["API", "Client", "CRI", "HTTP", "RemoteCommand", "Linux", "PKI", "Logging", "NIOCore"]),
+    needs: [
+      "API", "Client", "CRI", "GRPC", "HTTP", "RemoteCommand", "Linux", "PKI", "X509", "SwiftASN1", "Yams", "Logging",
+      "NIOCore", "NIOPosix",
+    ]),
   Room(name: "KubeProxy", needs: ["API", "Client", "NFTables", "Linux", "HTTP", "Logging"]),
   Room(
     name: "ClusterDNS", needs: ["API", "Client", "NIOCore", "NIOPosix", "Logging"]),

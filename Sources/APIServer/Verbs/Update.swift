@@ -212,7 +212,7 @@ extension Registry {
     var found: [FieldError] = []
     switch (context.subresource, object, before) {
     case ("", .typed(let newTyped), .typed(let oldTyped)), ("scale", .typed(let newTyped), .typed(let oldTyped)):
-      found = validateUpdate(newTyped, old: oldTyped)
+      found = validateUpdate(newTyped, old: oldTyped, subresource: context.subresource)
     case ("status", .typed(let newTyped), .typed(let oldTyped)),
       ("approval", .typed(let newTyped), .typed(let oldTyped)):
       found = validateStatusUpdate(newTyped, old: oldTyped)

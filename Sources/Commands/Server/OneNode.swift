@@ -98,6 +98,8 @@ struct OneNode: Sendable {
     kubeletConfiguration.clusterDomain = arguments.clusterDomain
     kubeletConfiguration.clusterDNS = [arguments.clusterDNS]
     kubeletConfiguration.version = Version.git
+    kubeletConfiguration.cgroupRoot = "/kubepods"
+    kubeletConfiguration.podInfraContainerImage = SandboxImage.name
     let kubelet = Kubelet(
       client: nodeClient, informers: informers, runtime: engine.runtime, images: engine.images,
       configuration: kubeletConfiguration, logger: log("kubelet"))
