@@ -41,6 +41,7 @@ lint:
 # Writes the typed kinds, the schema table and the resource table from Tools/facts.
 generate:
 	python3 Tools/generate.py
+	swift format format --in-place --parallel --recursive Sources
 
 bench: build
 	Benchmarks/run.sh .build/release/apus

@@ -126,7 +126,7 @@ let rooms: [Room] = [
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),
   Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "API", "Client"], kind: .tests),
   Room(name: "ClusterDNSTests", needs: ["ClusterDNS", "API", "Client", "NIOCore"], kind: .tests),
-  Room(name: "CommandsTests", needs: ["Commands"], kind: .tests),
+  Room(name: "CommandsTests", needs: ["Commands", "ArgumentParser"], kind: .tests),
 ]
 
 let byName = Dictionary(uniqueKeysWithValues: rooms.map { ($0.name, $0) })

@@ -48,7 +48,8 @@ public final class ClusterDNS: Sendable {
   private let logger: Logger
 
   public init(
-    client: APIClient, informers: InformerFactory, configuration: Configuration, group: any EventLoopGroup, logger: Logger
+    client: APIClient, informers: InformerFactory, configuration: Configuration, group: any EventLoopGroup,
+    logger: Logger
   ) {
     self.client = client
     self.configuration = configuration

@@ -33,7 +33,8 @@ struct ClusterZone: Sendable {
     Record(
       name: domain, timeToLive: timeToLive,
       data: .soa(
-        primary: DNSName(labels: ["ns", "dns"] + domain.labels), contact: DNSName(labels: ["hostmaster"] + domain.labels),
+        primary: DNSName(labels: ["ns", "dns"] + domain.labels),
+        contact: DNSName(labels: ["hostmaster"] + domain.labels),
         serial: serial, minimum: timeToLive))
   }
 
@@ -100,7 +101,8 @@ struct ClusterZone: Sendable {
     }
     if service.spec.clusterIP == "None" {
       for backend in backends(of: service) {
-        for (number, portName, portProtocol) in backend.ports where portName == port && portProtocol.lowercased() == proto {
+        for (number, portName, portProtocol) in backend.ports
+        where portName == port && portProtocol.lowercased() == proto {
           add(number, target: DNSName(labels: [backend.host] + name.labels), address: backend.address)
         }
       }
@@ -142,7 +144,8 @@ struct ClusterZone: Sendable {
     }
     guard !names.isEmpty else { return .notMine }
     return .answer(
-      question.type == RecordType.ptr || question.type == RecordType.any ? names.map { record(question, .ptr($0)) } : [],
+      question.type == RecordType.ptr || question.type == RecordType.any
+        ? names.map { record(question, .ptr($0)) } : [],
       additional: [])
   }
 

@@ -9,7 +9,9 @@ struct Responder: Sendable {
   func respond(to bytes: [UInt8], limit: Int, stream: Bool, reply: @escaping @Sendable ([UInt8]?) -> Void) {
     guard let query = Query(parsing: bytes) else { return reply(Self.formatError(bytes)) }
     let limit = stream ? limit : min(limit, query.payloadSize)
-    @Sendable func answer(_ code: ResponseCode, _ records: [Record] = [], _ additional: [Record] = [], mine: Bool = true) -> [UInt8] {
+    @Sendable func answer(
+      _ code: ResponseCode, _ records: [Record] = [], _ additional: [Record] = [], mine: Bool = true
+    ) -> [UInt8] {
       var response = Response(query: query, code: code, authoritative: mine, answers: records, additional: additional)
       if mine && records.isEmpty { response.authority = [zone.authority(serial: 1)] }
       return response.encoded(limit: limit)
@@ -39,7 +41,9 @@ struct Responder: Sendable {
 
   private static func formatError(_ bytes: [UInt8]) -> [UInt8]? {
     guard bytes.count >= 12, bytes[2] & 0x80 == 0 else { return nil }
-    return [bytes[0], bytes[1], 0x80 | bytes[2] & 0x79, 0x80 | ResponseCode.formatError.rawValue, 0, 0, 0, 0, 0, 0, 0, 0]
+    return [
+      bytes[0], bytes[1], 0x80 | bytes[2] & 0x79, 0x80 | ResponseCode.formatError.rawValue, 0, 0, 0, 0, 0, 0, 0, 0,
+    ]
   }
 }
 

@@ -1,6 +1,6 @@
 public import NIOCore
-public import NIOSSL
 import NIOHTTP2
+public import NIOSSL
 
 /// Where a server is.
 public enum GRPCAddress: Sendable, Hashable, CustomStringConvertible {

@@ -47,7 +47,8 @@ public final class KubeProxy: Sendable {
     }
     slices.addHandler { [self] event in
       switch event {
-      case .added(let slice), .updated(_, let slice), .deleted(let slice): if let key = Self.owner(of: slice) { mark(key) }
+      case .added(let slice), .updated(_, let slice), .deleted(let slice):
+        if let key = Self.owner(of: slice) { mark(key) }
       }
     }
   }

@@ -90,7 +90,8 @@ struct Ruleset: Sendable {
       let removed = old.filter { new[$0.key] != $0.value }.filter { release(container, $0.key) }
       let added = new.filter { old[$0.key] != $0.value }.filter { retain(container, $0.key) }
       if !removed.isEmpty {
-        deletions.append("delete element ip \(Self.table) \(container.rawValue) { \(Self.list(removed.mapValues { _ in "" })) }")
+        deletions.append(
+          "delete element ip \(Self.table) \(container.rawValue) { \(Self.list(removed.mapValues { _ in "" })) }")
       }
       if !added.isEmpty {
         additions.append("add element ip \(Self.table) \(container.rawValue) { \(Self.list(added)) }")
@@ -100,7 +101,8 @@ struct Ruleset: Sendable {
   }
 
   private static func list(_ elements: [String: String]) -> String {
-    elements.sorted { $0.key < $1.key }.map { $0.value.isEmpty ? $0.key : "\($0.key) : \($0.value)" }.joined(separator: ", ")
+    elements.sorted { $0.key < $1.key }.map { $0.value.isEmpty ? $0.key : "\($0.key) : \($0.value)" }.joined(
+      separator: ", ")
   }
 
   /// True when the first service asks for the element. Elements that belong to one service alone are not counted.

@@ -1,6 +1,6 @@
-import Client
 import API
 import CRI
+import Client
 import Logging
 
 extension Kubelet {

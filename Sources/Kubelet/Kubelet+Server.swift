@@ -1,7 +1,7 @@
-import NIOCore
 import API
 import HTTP
 import Logging
+import NIOCore
 
 extension Kubelet {
   /// Starts the HTTPS server, if it is wanted and has a certificate.

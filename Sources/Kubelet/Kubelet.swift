@@ -107,7 +107,8 @@ public final class Kubelet: Sendable {
       })
     self.objects = objects
     let keeper = NodeKeeper(
-      client: client, engine: engine, configuration: configuration, machine: Machine.read(), hostIPs: hostIPs, events: recorder,
+      client: client, engine: engine, configuration: configuration, machine: Machine.read(), hostIPs: hostIPs,
+      events: recorder,
       clock: clock, problem: { pleg.problem }, volumesInUse: { [] },
       onReady: { for pod in link.workers?.pods ?? [] { link.workers?.poke(uid: pod.metadata.uid) } }, logger: logger)
     self.keeper = keeper
@@ -125,7 +126,8 @@ public final class Kubelet: Sendable {
         engine: engine, reader: reader, puller: puller, events: events, hooks: Hooks(runner: runner), objects: objects,
         services: { services.lister.list() },
         runtimeHandler: { try await client.get(RuntimeClass.self, name: $0).handler }, facts: { keeper.facts },
-        configuration: configuration, cgroups: PodCgroups(root: configuration.cgroupRoot), clock: clock, logger: logger))
+        configuration: configuration, cgroups: PodCgroups(root: configuration.cgroupRoot), clock: clock, logger: logger)
+    )
     self.runtime = runtime
     let syncer = PodSyncer(
       .init(
@@ -168,7 +170,9 @@ public final class Kubelet: Sendable {
       group.addTask { await self.collect() }
       if let server { group.addTask { await self.renewCertificate(of: server) } }
       if let directory = configuration.staticPodPath {
-        group.addTask { await self.readStaticPods(StaticPods(directory: directory, nodeName: self.configuration.nodeName)) }
+        group.addTask {
+          await self.readStaticPods(StaticPods(directory: directory, nodeName: self.configuration.nodeName))
+        }
       }
       follow()
       await group.waitForAll()

@@ -43,7 +43,9 @@ public enum HostNetwork {
     var best: (metric: Int, name: String)?
     for line in routes.split(separator: "\n").dropFirst() {
       let fields = line.split(whereSeparator: { $0 == "\t" || $0 == " " })
-      guard fields.count > 7, fields[1] == "00000000", fields[7] == "00000000", let metric = Int(fields[6]) else { continue }
+      guard fields.count > 7, fields[1] == "00000000", fields[7] == "00000000", let metric = Int(fields[6]) else {
+        continue
+      }
       if metric < best?.metric ?? Int.max { best = (metric, String(fields[0])) }
     }
     return best?.name

@@ -177,7 +177,8 @@ public struct ExecTranslator {
   private mutating func fail(_ message: String, _ actions: inout [Action]) {
     if !sentStatus {
       sentStatus = true
-      let status = #"{"metadata":{},"status":"Failure","message":\#(Self.quote(message)),"reason":"InternalError","code":500}"#
+      let status =
+        #"{"metadata":{},"status":"Failure","message":\#(Self.quote(message)),"reason":"InternalError","code":500}"#
       actions.append(.toClient(WebSocketEncoder.channel(Channel.error, ByteBuffer(string: status))))
     }
     close(code: 1000, reason: "", &actions)

@@ -59,14 +59,18 @@ public enum StreamPump {
     let machine = Machine(TunnelTranslator())
     await both(
       client, runtime,
-      up: { bytes in machine.locked { t in
+      up: { bytes in
+        machine.locked { t in
           guard let bytes else { return t.ended() }
           return t.received(fromClient: bytes)
-        } },
-      down: { bytes in machine.locked { t in
+        }
+      },
+      down: { bytes in
+        machine.locked { t in
           guard let bytes else { return t.ended() }
           return t.received(fromRuntime: bytes)
-        } })
+        }
+      })
   }
 
   /// Holds a translator whose codecs are not Sendable; every use is under the lock.
@@ -103,7 +107,8 @@ public enum StreamPump {
     await client.close()
   }
 
-  private static func run(_ actions: [ExecTranslator.Action], _ client: any ByteStream, _ runtime: any ByteStream) async {
+  private static func run(_ actions: [ExecTranslator.Action], _ client: any ByteStream, _ runtime: any ByteStream) async
+  {
     for action in actions {
       switch action {
       case .toClient(let bytes): try? await client.write(bytes)

@@ -78,7 +78,8 @@ struct LiveIndex: Sendable {
     while chunk < chunks.count {
       let values = chunks[chunk]
       // Whole chunks inside the prefix are the common case of a long list: test the ends only.
-      let inside = limit == nil && position < values.count && values[position].key.hasPrefix(prefix)
+      let inside =
+        limit == nil && position < values.count && values[position].key.hasPrefix(prefix)
         && values[values.count - 1].key.hasPrefix(prefix)
       if inside {
         items.append(contentsOf: values[position...])

@@ -1,5 +1,6 @@
-@testable import APIMachinery
 import Testing
+
+@testable import APIMachinery
 
 private let t1 = Time(seconds: 1_704_067_200)
 private let t2 = Time(seconds: 1_704_067_260)
@@ -154,7 +155,8 @@ private func time(_ object: JSONValue, _ name: String) -> Time? {
   private func containers(_ list: String) -> String { config(#"{"template":{"spec":{"containers":\#(list)}}}"#) }
 
   @Test func createsAndOwnsWhatItSays() throws {
-    let made = try apply(nil, containers(#"[{"name":"c","image":"i","args":["a","b"],"ports":[{"containerPort":80}]}]"#))
+    let made = try apply(
+      nil, containers(#"[{"name":"c","image":"i","args":["a","b"],"ports":[{"containerPort":80}]}]"#))
     #expect(
       fields(made, "ssa", "Apply")
         == #"{"f:spec":{"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:args":{},"f:image":{},"f:name":{},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{}}}}}}}}}"#
@@ -192,7 +194,8 @@ private func time(_ object: JSONValue, _ name: String) -> Time? {
     more["spec"]?["replicas"] = 2
     more = manager.update(live: live, new: more, manager: "hpa", now: t1)
     do {
-      _ = try apply(more, config(#"{"replicas":5,"template":{"spec":{"containers":[{"name":"c","image":"j"}]}}}"#), "two")
+      _ = try apply(
+        more, config(#"{"replicas":5,"template":{"spec":{"containers":[{"name":"c","image":"j"}]}}}"#), "two")
       Issue.record("no conflict")
     } catch let error as StatusError {
       #expect(
@@ -221,8 +224,13 @@ private func time(_ object: JSONValue, _ name: String) -> Time? {
   }
 
   @Test func whatIsNoLongerAppliedGoes() throws {
-    let made = try apply(nil, config(#"{"replicas":1,"paused":true,"template":{"spec":{"containers":[{"name":"a","image":"i"},{"name":"b","env":[{"name":"x","value":"1"},{"name":"y"}]}]}}}"#), now: t1)
-    let next = try apply(made, config(#"{"replicas":1,"template":{"spec":{"containers":[{"name":"b","env":[{"name":"y"}]}]}}}"#))
+    let made = try apply(
+      nil,
+      config(
+        #"{"replicas":1,"paused":true,"template":{"spec":{"containers":[{"name":"a","image":"i"},{"name":"b","env":[{"name":"x","value":"1"},{"name":"y"}]}]}}}"#
+      ), now: t1)
+    let next = try apply(
+      made, config(#"{"replicas":1,"template":{"spec":{"containers":[{"name":"b","env":[{"name":"y"}]}]}}}"#))
     #expect(next["spec"]?["paused"] == nil)
     #expect(next["spec"]?["template"]?["spec"]?["containers"] == [["name": "b", "env": [["name": "y"]]]])
   }
@@ -230,7 +238,10 @@ private func time(_ object: JSONValue, _ name: String) -> Time? {
   @Test func othersKeepTheirListItems() throws {
     let one = try apply(nil, containers(#"[{"name":"a","image":"i"}]"#), "one", now: t1)
     let both = try apply(one, containers(#"[{"name":"b","image":"j"}]"#), "two")
-    #expect(both["spec"]?["template"]?["spec"]?["containers"]?.arrayValue?.compactMap { $0["name"]?.stringValue } == ["a", "b"])
+    #expect(
+      both["spec"]?["template"]?["spec"]?["containers"]?.arrayValue?.compactMap { $0["name"]?.stringValue } == [
+        "a", "b",
+      ])
     let rest = try apply(both, config("{}"), "two")
     #expect(rest["spec"]?["template"]?["spec"]?["containers"] == [["name": "a", "image": "i"]])
     #expect(fields(rest, "two", "Apply") != nil || rest["metadata"]?["managedFields"]?.arrayValue?.count == 1)
@@ -275,14 +286,22 @@ private func time(_ object: JSONValue, _ name: String) -> Time? {
     ]
     let live = manager.create(object, manager: "kubectl-client-side-apply", now: t1)
     #expect(try apply(live, config(#"{"replicas":5}"#), "kubectl")["spec"]?["replicas"] == 5)
-    #expect(throws: StatusError.self) { try apply(live, config(#"{"replicas":5,"strategy":{"type":"Recreate"}}"#), "kubectl") }
+    #expect(throws: StatusError.self) {
+      try apply(live, config(#"{"replicas":5,"strategy":{"type":"Recreate"}}"#), "kubectl")
+    }
   }
 
   @Test func malformedConfigurationsAreRefused() {
     for (bad, expected) in [
       (config(#"{"foo":1}"#), ".spec.foo: field not declared in schema"),
-      (containers(#"[{"name":"a"},{"name":"a"}]"#), #".spec.template.spec.containers: duplicate entries for key [name="a"]"#),
-      (config(#"{"replicas":"x"}"#), #".spec.replicas: expected numeric (int or float), got &value.valueUnstructured{Value:"x"}"#),
+      (
+        containers(#"[{"name":"a"},{"name":"a"}]"#),
+        #".spec.template.spec.containers: duplicate entries for key [name="a"]"#
+      ),
+      (
+        config(#"{"replicas":"x"}"#),
+        #".spec.replicas: expected numeric (int or float), got &value.valueUnstructured{Value:"x"}"#
+      ),
     ] {
       do {
         _ = try apply(nil, bad)

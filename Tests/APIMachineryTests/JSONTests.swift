@@ -66,7 +66,8 @@ private func message(_ s: String) -> String {
     ("1ex", "invalid character 'x' in exponent of numeric literal"), ("-", "unexpected end of JSON input"),
     (#""\x""#, "invalid character 'x' in string escape code"),
     (#""\u12g4""#, #"invalid character 'g' in \u hexadecimal character escape"#),
-    ("\"a\nb\"", #"invalid character '\n' in string literal"#), ("kind: Pod", "invalid character 'k' looking for beginning of value"),
+    ("\"a\nb\"", #"invalid character '\n' in string literal"#),
+    ("kind: Pod", "invalid character 'k' looking for beginning of value"),
   ])
   func complainsLikeGo(_ source: String, _ expected: String) {
     #expect(message(source) == expected)

@@ -10,13 +10,19 @@ import Testing
   }
 
   @Test(arguments: [
-    (#"{"a":1}"#, #"[{"op":"add","path":"/b","value":[1]},{"op":"add","path":"/b/-","value":2}]"#, #"{"a":1,"b":[1,2]}"#),
+    (
+      #"{"a":1}"#, #"[{"op":"add","path":"/b","value":[1]},{"op":"add","path":"/b/-","value":2}]"#,
+      #"{"a":1,"b":[1,2]}"#
+    ),
     (#"{"a":[1,3]}"#, #"[{"op":"add","path":"/a/1","value":2}]"#, #"{"a":[1,2,3]}"#),
     (#"{"a":[1,2]}"#, #"[{"op":"remove","path":"/a/-1"}]"#, #"{"a":[1]}"#),
     (#"{"a":{"b":1}}"#, #"[{"op":"replace","path":"/a/b","value":{"c":2}}]"#, #"{"a":{"b":{"c":2}}}"#),
     (#"{"a/b":{"c~d":1}}"#, #"[{"op":"remove","path":"/a~1b/c~0d"}]"#, #"{"a/b":{}}"#),
     (#"{"a":{"x":1}}"#, #"[{"op":"move","from":"/a/x","path":"/b"}]"#, #"{"a":{},"b":1}"#),
-    (#"{"a":{"x":[1]}}"#, #"[{"op":"copy","from":"/a","path":"/b"},{"op":"test","path":"/b/x/0","value":1.0}]"#, #"{"a":{"x":[1]},"b":{"x":[1]}}"#),
+    (
+      #"{"a":{"x":[1]}}"#, #"[{"op":"copy","from":"/a","path":"/b"},{"op":"test","path":"/b/x/0","value":1.0}]"#,
+      #"{"a":{"x":[1]},"b":{"x":[1]}}"#
+    ),
     (#"{"a":[{"n":"x","v":1}]}"#, #"[{"op":"replace","path":"/a/0/v","value":2}]"#, #"{"a":[{"n":"x","v":2}]}"#),
     (#"{}"#, #"[{"op":"test","path":"/none","value":null}]"#, "{}"),
   ])
@@ -25,11 +31,23 @@ import Testing
   }
 
   @Test(arguments: [
-    (#"[{"op":"add","path":"/x/y","value":1}]"#, #"add operation does not apply: doc is missing path: "/x/y": missing value"#),
-    (#"[{"op":"remove","path":"/x"}]"#, "error in remove for path: '/x': Unable to remove nonexistent key: x: missing value"),
-    (#"[{"op":"replace","path":"/x","value":1}]"#, "replace operation does not apply: doc is missing key: /x: missing value"),
+    (
+      #"[{"op":"add","path":"/x/y","value":1}]"#,
+      #"add operation does not apply: doc is missing path: "/x/y": missing value"#
+    ),
+    (
+      #"[{"op":"remove","path":"/x"}]"#,
+      "error in remove for path: '/x': Unable to remove nonexistent key: x: missing value"
+    ),
+    (
+      #"[{"op":"replace","path":"/x","value":1}]"#,
+      "replace operation does not apply: doc is missing key: /x: missing value"
+    ),
     (#"[{"op":"test","path":"/a","value":2}]"#, "testing value /a failed: test failed"),
-    (#"[{"op":"add","path":"/l/9","value":2}]"#, "error in add for path: '/l/9': Unable to access invalid index: 9: invalid index referenced"),
+    (
+      #"[{"op":"add","path":"/l/9","value":2}]"#,
+      "error in add for path: '/l/9': Unable to access invalid index: 9: invalid index referenced"
+    ),
     (#"[{"op":"bogus","path":"/a"}]"#, "Unexpected kind: bogus"),
   ])
   func complains(_ patch: String, _ expected: String) {
@@ -78,7 +96,8 @@ import Testing
       try runPod(#"{"nodeSelector":{"a":"b"}}"#, #"{"nodeSelector":{"$patch":"replace","c":"d"}}"#)
         == pod(#"{"nodeSelector":{"c":"d"}}"#))
     #expect(
-      try runPod(#"{"nodeSelector":{"a":"b"}}"#, #"{"nodeSelector":{"$patch":"delete"}}"#) == pod(#"{"nodeSelector":{}}"#))
+      try runPod(#"{"nodeSelector":{"a":"b"}}"#, #"{"nodeSelector":{"$patch":"delete"}}"#)
+        == pod(#"{"nodeSelector":{}}"#))
     #expect(throws: PatchError.self) {
       try runPod(#"{"nodeSelector":{"a":"b"}}"#, #"{"nodeSelector":{"$patch":"odd"}}"#)
     }
@@ -104,7 +123,8 @@ import Testing
     #expect(
       try runPod(
         #"{"containers":[{"name":"server"},{"name":"a"},{"name":"b"}]}"#,
-        #"{"$setElementOrder/containers":[{"name":"b"},{"name":"a"},{"name":"n"}],"containers":[{"name":"n","image":"i"}]}"#)
+        #"{"$setElementOrder/containers":[{"name":"b"},{"name":"a"},{"name":"n"}],"containers":[{"name":"n","image":"i"}]}"#
+      )
         == pod(#"{"containers":[{"name":"server"},{"name":"b"},{"name":"a"},{"image":"i","name":"n"}]}"#))
     #expect(throws: PatchError.self) {
       try runPod(

@@ -33,11 +33,14 @@ import Testing
       explain(#"{"spec":{"replicas": §"x"}}"#, found: "string", wanted: "int32", at: "§")
         == "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32")
     #expect(
-      explain(#"{"spec":{"template":{"spec":{"containers":[{"name":§1}]}}}}"#, found: "number", wanted: "string", at: "§")
-        == "json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.name of type string")
+      explain(
+        #"{"spec":{"template":{"spec":{"containers":[{"name":§1}]}}}}"#, found: "number", wanted: "string", at: "§")
+        == "json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.name of type string"
+    )
     #expect(
       explain(#"{"spec":{"template":{"spec":{"containers":§{}}}}}"#, found: "object", wanted: "array", at: "§")
-        == "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container")
+        == "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container"
+    )
   }
 
   @Test func everyFieldIsFoundByItsBytes() throws {
@@ -49,7 +52,8 @@ import Testing
 
   @Test func pruningDropsUnknownFieldsEverywhere() throws {
     let value = try Sample.json(
-      #"{"x":1,"metadata":{"labels":{"x":"1"},"y":2},"spec":{"template":{"spec":{"containers":[{"name":"a","z":1}]}}}}"#)
+      #"{"x":1,"metadata":{"labels":{"x":"1"},"y":2},"spec":{"template":{"spec":{"containers":[{"name":"a","z":1}]}}}}"#
+    )
     #expect(
       Sample.text(pruned(value, by: Sample.schema))
         == #"{"metadata":{"labels":{"x":"1"}},"spec":{"template":{"spec":{"containers":[{"name":"a"}]}}}}"#)

@@ -13,7 +13,8 @@ import Testing
   @Test func invalidListsItsCauses() {
     let path = FieldPath("spec").child("containers").index(0)
     let errors: [FieldError] = [
-      .required(path.child("name")), .invalid(FieldPath("spec").child("replicas"), -1, "must be greater than or equal to 0"),
+      .required(path.child("name")),
+      .invalid(FieldPath("spec").child("replicas"), -1, "must be greater than or equal to 0"),
       .notSupported(path.child("imagePullPolicy"), "x", ["IfNotPresent", "Always"]),
       .duplicate(FieldPath("metadata").child("labels").key("a"), "b"), .tooLong(FieldPath("x"), max: 63),
     ]

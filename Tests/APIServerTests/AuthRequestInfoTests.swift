@@ -1,8 +1,9 @@
-@testable import APIServer
 import API
 import APIMachinery
 import HTTP
 import Testing
+
+@testable import APIServer
 
 @Suite struct AuthRequestInfoTests {
   struct Case: Sendable, CustomStringConvertible {
@@ -38,7 +39,9 @@ import Testing
     Case("GET", "/api/v1/pods?fieldSelector=metadata.name!%3Dfoo", "list", "", "v1", "", "pods", "", ""),
     Case("DELETE", "/api/v1/namespaces/other/pods", "deletecollection", "", "v1", "other", "pods", "", ""),
     Case("DELETE", "/apis/apps/v1/namespaces/o/deployments/d", "delete", "apps", "v1", "o", "deployments", "", "d"),
-    Case("PATCH", "/apis/apps/v1/namespaces/o/deployments/d/scale", "patch", "apps", "v1", "o", "deployments", "scale", "d"),
+    Case(
+      "PATCH", "/apis/apps/v1/namespaces/o/deployments/d/scale", "patch", "apps", "v1", "o", "deployments", "scale", "d"
+    ),
     Case("POST", "/apis/apps/v1/namespaces/o/deployments", "create", "apps", "v1", "o", "deployments", "", ""),
   ])
   func readsResources(_ c: Case) {
@@ -52,7 +55,9 @@ import Testing
     #expect(info.name == c.name)
   }
 
-  @Test(arguments: ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/version", "/openapi/v3/api/v1"])
+  @Test(arguments: [
+    "/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/version", "/openapi/v3/api/v1",
+  ])
   func knowsWhatIsNoResource(_ path: String) {
     let info = RequestInfo(method: "GET", path: path, query: [])
     #expect(!info.isResource)
@@ -112,7 +117,10 @@ import Testing
     #expect(authorizer.allows(.anonymous, .init(verb: "get", path: "/livez")))
     #expect(!authorizer.allows(.anonymous, .init(verb: "get", path: "/metrics")))
     let scheduler = RequestUser(name: "system:kube-scheduler")
-    #expect(authorizer.allows(scheduler, .init(verb: "create", apiGroup: "", resource: "pods", subresource: "binding", namespace: "x", name: "p")))
+    #expect(
+      authorizer.allows(
+        scheduler,
+        .init(verb: "create", apiGroup: "", resource: "pods", subresource: "binding", namespace: "x", name: "p")))
     binding.roleRef.name = "gone"
     authorizer.set(binding)
     #expect(answer("list", "pods", in: "shop").1 == #"RBAC: clusterrole.rbac.authorization.k8s.io "gone" not found"#)
@@ -170,7 +178,8 @@ import Testing
           "Impersonate-User": "bob", "Impersonate-Group": "dev", "Impersonate-Uid": "7",
           "Impersonate-Extra-Scopes%2fa": "x",
         ], user: admin, authorizer: everything))
-    #expect(user == RequestUser(name: "bob", uid: "7", groups: ["dev", "system:authenticated"], extra: ["scopes/a": ["x"]]))
+    #expect(
+      user == RequestUser(name: "bob", uid: "7", groups: ["dev", "system:authenticated"], extra: ["scopes/a": ["x"]]))
     let account = try Impersonation.apply(
       ["Impersonate-User": "system:serviceaccount:a:b"], user: admin, authorizer: everything)
     #expect(account?.groups == ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"])

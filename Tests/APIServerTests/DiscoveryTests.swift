@@ -1,7 +1,8 @@
-@testable import APIServer
 import APIMachinery
 import HTTP
 import Testing
+
+@testable import APIServer
 
 @Suite struct DiscoveryTests {
   let documents = DiscoveryDocuments()

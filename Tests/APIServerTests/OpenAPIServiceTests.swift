@@ -57,22 +57,28 @@ import Testing
   @Test func typesAreDescribedAsUpstreamDoes() throws {
     let types = try #require(try json(get("/openapi/v3/api/v1"))["components"]?["schemas"])
     let pod = types["io.k8s.api.core.v1.Pod"]
-    #expect(pod?["x-kubernetes-group-version-kind"] == .array([
-      .object(["group": .string(""), "version": .string("v1"), "kind": .string("Pod")])
-    ]))
-    #expect(pod?["properties"]?["spec"] == .object([
-      "allOf": .array([.object(["$ref": .string("#/components/schemas/io.k8s.api.core.v1.PodSpec")])]),
-      "default": .object([:]),
-    ]))
+    #expect(
+      pod?["x-kubernetes-group-version-kind"]
+        == .array([
+          .object(["group": .string(""), "version": .string("v1"), "kind": .string("Pod")])
+        ]))
+    #expect(
+      pod?["properties"]?["spec"]
+        == .object([
+          "allOf": .array([.object(["$ref": .string("#/components/schemas/io.k8s.api.core.v1.PodSpec")])]),
+          "default": .object([:]),
+        ]))
     let ports = types["io.k8s.api.core.v1.Container"]?["properties"]?["ports"]
     #expect(ports?["x-kubernetes-list-map-keys"] == .array([.string("containerPort"), .string("protocol")]))
     #expect(ports?["x-kubernetes-patch-merge-key"] == .string("containerPort"))
     #expect(types["io.k8s.api.core.v1.Container"]?["required"] == .array([.string("name")]))
     let protocolField = types["io.k8s.api.core.v1.ContainerPort"]?["properties"]?["protocol"]
     #expect(protocolField?["default"] == .string("TCP"))
-    #expect(types["io.k8s.apimachinery.pkg.apis.meta.v1.Time"] == .object([
-      "type": .string("string"), "format": .string("date-time"),
-    ]))
+    #expect(
+      types["io.k8s.apimachinery.pkg.apis.meta.v1.Time"]
+        == .object([
+          "type": .string("string"), "format": .string("date-time"),
+        ]))
     let limits = types["io.k8s.api.core.v1.ResourceRequirements"]?["properties"]?["limits"]
     #expect(limits?["additionalProperties"]?["$ref"] != nil)
   }
@@ -134,7 +140,9 @@ import Testing
     var names: Set<String> = []
     for (number, paths) in fields(bytes[...]) where number == 9 {
       for (_, entry) in fields(paths) {
-        if let name = fields(entry).first(where: { $0.0 == 1 }) { names.insert(String(decoding: name.1, as: UTF8.self)) }
+        if let name = fields(entry).first(where: { $0.0 == 1 }) {
+          names.insert(String(decoding: name.1, as: UTF8.self))
+        }
       }
     }
     #expect(names.contains("io.k8s.api.apps.v1.Deployment"))
@@ -173,7 +181,11 @@ import Testing
   @Test func theCacheKeepsWhatWasUsedLast() {
     let cache = OpenAPICache(capacity: 10)
     var built = 0
-    func get(_ name: String) { _ = cache.document(name) { () -> [UInt8] in built += 1; return [1, 2, 3, 4] } }
+    func get(_ name: String) {
+      _ = cache.document(name) { () -> [UInt8] in
+        built += 1; return [1, 2, 3, 4]
+      }
+    }
     for name in ["a", "b", "a", "c", "a"] { get(name) }
     #expect(built == 3)
     #expect(cache.size == 8)

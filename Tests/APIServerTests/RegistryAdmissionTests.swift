@@ -43,7 +43,8 @@ import Testing
       try await harness.serviceAccount()
       try await harness.create(
         "/api/v1/namespaces/default/limitranges",
-        #"{"metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"},"defaultRequest":{"cpu":"100m"},"max":{"cpu":"1"}}]}}"#)
+        #"{"metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"},"defaultRequest":{"cpu":"100m"},"max":{"cpu":"1"}}]}}"#
+      )
       let pod = try await harness.create(
         pods, #"{"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}}"#)
       let resources = pod["spec"]?["containers"]?.arrayValue?.first?["resources"]
@@ -52,7 +53,8 @@ import Testing
       #expect(pod["status"]?["qosClass"] == "Burstable")
       let large = await harness.call(
         "POST", pods,
-        #"{"metadata":{"name":"q"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"2"}}}]}}"#)
+        #"{"metadata":{"name":"q"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"2"}}}]}}"#
+      )
       #expect(large.status == 403)
       #expect(
         large.message == "pods \"q\" is forbidden: maximum cpu usage per Container is 1, but limit is 2")
@@ -63,10 +65,12 @@ import Testing
     try await RegistryHarness.with { harness in
       try await harness.create(
         "/apis/storage.k8s.io/v1/storageclasses",
-        #"{"metadata":{"name":"fast","annotations":{"storageclass.kubernetes.io/is-default-class":"true"}},"provisioner":"example.com/p"}"#)
+        #"{"metadata":{"name":"fast","annotations":{"storageclass.kubernetes.io/is-default-class":"true"}},"provisioner":"example.com/p"}"#
+      )
       let claim = try await harness.create(
         "/api/v1/namespaces/default/persistentvolumeclaims",
-        #"{"metadata":{"name":"c"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}"#)
+        #"{"metadata":{"name":"c"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}"#
+      )
       #expect(claim["spec"]?["storageClassName"] == "fast")
       #expect(claim["metadata"]?["finalizers"] == ["kubernetes.io/pvc-protection"])
       #expect(claim["status"]?["phase"] == "Pending")
@@ -78,7 +82,8 @@ import Testing
       try await harness.serviceAccount()
       let pod = try await harness.create(
         pods,
-        #"{"metadata":{"name":"p"},"spec":{"priorityClassName":"system-node-critical","containers":[{"name":"c","image":"i"}]}}"#)
+        #"{"metadata":{"name":"p"},"spec":{"priorityClassName":"system-node-critical","containers":[{"name":"c","image":"i"}]}}"#
+      )
       #expect(pod["spec"]?["priority"] == 2_000_001_000)
       let none = await harness.call(
         "POST", pods,
@@ -92,7 +97,8 @@ import Testing
       let maps = "/api/v1/namespaces/default/configmaps"
       let made = try await harness.create(maps, #"{"metadata":{"name":"a"},"data":{"k":"1"}}"#)
       let dry = try await harness.call(
-        "PUT", maps + "/a?dryRun=All", #"{"metadata":{"name":"a"},"data":{"k":"2"}}"#).json()
+        "PUT", maps + "/a?dryRun=All", #"{"metadata":{"name":"a"},"data":{"k":"2"}}"#
+      ).json()
       #expect(dry["data"]?["k"] == "2")
       #expect(version(dry) == version(made))
       #expect(try await harness.call("GET", maps + "/a").json()["data"]?["k"] == "1")

@@ -198,7 +198,10 @@ final class WatchReader: Sendable {
 struct FakeIssuer: TokenIssuer {
   var defaultAudiences: [String] { ["https://kubernetes.default.svc"] }
   func issue(_ claims: ServiceAccountTokenClaims) async throws -> (token: String, expiration: Time) {
-    ("token-for-\(claims.namespace)-\(claims.serviceAccountName)-\(claims.bound?.name ?? "")", Time(seconds: 4_000_000_000))
+    (
+      "token-for-\(claims.namespace)-\(claims.serviceAccountName)-\(claims.bound?.name ?? "")",
+      Time(seconds: 4_000_000_000)
+    )
   }
 }
 

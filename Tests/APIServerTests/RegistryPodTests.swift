@@ -83,13 +83,16 @@ import Testing
       try await bound(harness)
       let running = await harness.call(
         "PUT", pods + "/p/status",
-        #"{"metadata":{"name":"p","labels":{"a":"b"}},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#)
+        #"{"metadata":{"name":"p","labels":{"a":"b"}},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#
+      )
       #expect(running.status == 200, "\(running.text)")
       let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
       let budget = try await harness.create(
         budgets, #"{"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"a":"b"}}}}"#)
       var status = budget
-      status["status"] = .object(["observedGeneration": 1, "disruptionsAllowed": 0, "desiredHealthy": 1, "currentHealthy": 1, "expectedPods": 1])
+      status["status"] = .object([
+        "observedGeneration": 1, "disruptionsAllowed": 0, "desiredHealthy": 1, "currentHealthy": 1, "expectedPods": 1,
+      ])
       let written = await harness.call("PUT", budgets + "/b/status", String(decoding: status.encoded(), as: UTF8.self))
       #expect(written.status == 200, "\(written.text)")
       let refused = await harness.call("POST", pods + "/p/eviction", #"{"metadata":{"name":"p"}}"#)
@@ -123,7 +126,8 @@ import Testing
         "image":"i","imageID":"","restartCount":3,"ready":false,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}}
         """#)
       let table = try await harness.call(
-        "GET", pods, accept: "application/json;as=Table;v=v1;g=meta.k8s.io").json()
+        "GET", pods, accept: "application/json;as=Table;v=v1;g=meta.k8s.io"
+      ).json()
       let cells = try #require(table["rows"]?.arrayValue?.first?["cells"]?.arrayValue)
       #expect(cells.prefix(4) == ["p", "0/1", "CrashLoopBackOff", "3"])
       #expect(cells[5...] == ["10.1.1.1", "n1", "<none>", "<none>"])

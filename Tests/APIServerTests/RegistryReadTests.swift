@@ -17,7 +17,8 @@ import Testing
 
   @Test func getAndListShowServedForm() async throws {
     try await RegistryHarness.with { harness in
-      let made = try await harness.create(maps, #"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"x":"1"}}"#)
+      let made = try await harness.create(
+        maps, #"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"x":"1"}}"#)
       let got = await harness.call("GET", maps + "/a")
       #expect(got.status == 200)
       #expect(got.text.hasPrefix(#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":""#))
@@ -48,7 +49,8 @@ import Testing
       #expect(names(second) == ["m2", "m3"])
       #expect(version(second) == version(first))
       let last = try await harness.call(
-        "GET", maps + "?continue=\(second["metadata"]?["continue"]?.stringValue ?? "")").json()
+        "GET", maps + "?continue=\(second["metadata"]?["continue"]?.stringValue ?? "")"
+      ).json()
       #expect(names(last) == ["m4"])
       #expect(last["metadata"]?["continue"] == nil)
     }
@@ -104,14 +106,16 @@ import Testing
     try await RegistryHarness.with { harness in
       try await fill(harness, 1)
       let table = try await harness.call(
-        "GET", maps, accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").json()
+        "GET", maps, accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+      ).json()
       #expect(table["kind"] == "Table")
       #expect(table["columnDefinitions"]?.arrayValue?.map { $0["name"] } == ["Name", "Data", "Age"])
       let row = try #require(table["rows"]?.arrayValue?.first)
       #expect(row["cells"]?.arrayValue?.prefix(2) == ["m0", 1])
       #expect(row["object"]?["kind"] == "PartialObjectMetadata")
       let partial = try await harness.call(
-        "GET", maps, accept: "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io").json()
+        "GET", maps, accept: "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+      ).json()
       #expect(partial["kind"] == "PartialObjectMetadataList")
       #expect(names(partial) == ["m0"])
       #expect(partial["items"]?.arrayValue?.first?["data"] == nil)

@@ -43,7 +43,8 @@ import Testing
       #expect((30000...32767).contains(port))
       let taken = await harness.call(
         "POST", services,
-        #"{"metadata":{"name":"t"},"spec":{"type":"NodePort","ports":[{"port":80,"protocol":"TCP","nodePort":\#(port)}]}}"#)
+        #"{"metadata":{"name":"t"},"spec":{"type":"NodePort","ports":[{"port":80,"protocol":"TCP","nodePort":\#(port)}]}}"#
+      )
       #expect(taken.status == 422)
       #expect(
         taken.message == "Service \"t\" is invalid: spec.ports[0].nodePort: Invalid value: \(port): "
@@ -51,8 +52,9 @@ import Testing
       // Leaving allocated values out keeps them.
       let kept = try await harness.call(
         "PUT", services + "/s",
-        #"{"metadata":{"name":"s"},"spec":{"type":"NodePort","selector":{"a":"b"},"ports":[{"port":80,"protocol":"TCP"}]}}"#)
-        .json()
+        #"{"metadata":{"name":"s"},"spec":{"type":"NodePort","selector":{"a":"b"},"ports":[{"port":80,"protocol":"TCP"}]}}"#
+      )
+      .json()
       #expect(kept["spec"]?["ports"]?.arrayValue?.first?["nodePort"]?.intValue == port)
       #expect(kept["spec"]?["clusterIP"] == made["spec"]?["clusterIP"])
     }

@@ -11,7 +11,8 @@ import Testing
       let path = "/namespaces/default/horizontalpodautoscalers"
       try await harness.create(
         "/apis/autoscaling/v1" + path,
-        #"{"metadata":{"name":"h"},"spec":{"maxReplicas":3,"scaleTargetRef":{"kind":"Deployment","name":"web","apiVersion":"apps/v1"},"targetCPUUtilizationPercentage":60}}"#)
+        #"{"metadata":{"name":"h"},"spec":{"maxReplicas":3,"scaleTargetRef":{"kind":"Deployment","name":"web","apiVersion":"apps/v1"},"targetCPUUtilizationPercentage":60}}"#
+      )
       let new = try await harness.call("GET", "/apis/autoscaling/v2" + path + "/h").json()
       let metric = new["spec"]?["metrics"]?.arrayValue?.first
       #expect(metric?["resource"]?["name"] == "cpu")
@@ -61,7 +62,8 @@ import Testing
       let classes = names(try await harness.call("GET", "/apis/scheduling.k8s.io/v1/priorityclasses").json())
       #expect(classes == ["system-cluster-critical", "system-node-critical"])
       let slice = try await harness.call(
-        "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes").json()
+        "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+      ).json()
       #expect(slice["endpoints"]?.arrayValue?.first?["addresses"] == ["192.0.2.1"])
       // A second start finds it all in place and writes nothing.
       let before = harness.storage.currentRevision

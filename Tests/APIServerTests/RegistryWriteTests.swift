@@ -61,7 +61,8 @@ import Testing
       #expect(written["metadata"]?["generation"] == 1)
       let scaled = try await harness.call(
         "PUT", deployments + "/web/scale",
-        #"{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"web"},"spec":{"replicas":5}}"#).json()
+        #"{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"web"},"spec":{"replicas":5}}"#
+      ).json()
       #expect(scaled["spec"]?["replicas"] == 5)
       #expect(scaled["status"]?["replicas"] == 2)
       #expect(scaled["status"]?["selector"] == "app=web")
@@ -142,13 +143,15 @@ import Testing
     try await RegistryHarness.with { harness in
       try await harness.create(
         "/api/v1/namespaces/default/events",
-        #"{"metadata":{"name":"e"},"involvedObject":{"kind":"Pod","name":"p","namespace":"default"},"message":"hello","reason":"R","type":"Normal"}"#)
+        #"{"metadata":{"name":"e"},"involvedObject":{"kind":"Pod","name":"p","namespace":"default"},"message":"hello","reason":"R","type":"Normal"}"#
+      )
       let other = try await harness.call("GET", "/apis/events.k8s.io/v1/namespaces/default/events/e").json()
       #expect(other["apiVersion"] == "events.k8s.io/v1")
       #expect(other["note"] == "hello")
       #expect(other["regarding"]?["name"] == "p")
       let found = try await harness.call(
-        "GET", "/api/v1/events?fieldSelector=involvedObject.name%3Dp,type%3DNormal").json()
+        "GET", "/api/v1/events?fieldSelector=involvedObject.name%3Dp,type%3DNormal"
+      ).json()
       #expect(names(found) == ["e"])
     }
   }

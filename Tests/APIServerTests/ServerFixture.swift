@@ -1,11 +1,12 @@
 import API
 import APIMachinery
-@testable import APIServer
 import Client
 import HTTP
 import Logging
 import PKI
 import StorageSQLite
+
+@testable import APIServer
 
 #if canImport(Glibc)
   import Glibc

@@ -1,6 +1,7 @@
-@testable import APIServer
 import APIMachinery
 import Testing
+
+@testable import APIServer
 
 @Suite struct ServerProtobufTests {
   /// Writes just enough of the wire format to build messages.

@@ -1,11 +1,12 @@
-@testable import APIServer
 import API
 import APIMachinery
 import Client
 import HTTP
-import PKI
 import NIOCore
+import PKI
 import Testing
+
+@testable import APIServer
 
 @Suite struct ServerTests {
   @Test func authenticatesAndAuthorizes() async throws {
@@ -59,7 +60,9 @@ import Testing
       let watch = try await admin.stream(
         .init(
           origin: fixture.origin,
-          target: "/api/v1/configmaps?watch=true&resourceVersion=\(list.json["metadata"]?["resourceVersion"]?.stringValue ?? "")"))
+          target:
+            "/api/v1/configmaps?watch=true&resourceVersion=\(list.json["metadata"]?["resourceVersion"]?.stringValue ?? "")"
+        ))
       #expect(watch.status == 200)
       let second = try await fixture.ask(
         admin, "POST", "/api/v1/namespaces/default/configmaps",
@@ -73,7 +76,9 @@ import Testing
       #expect(try await fixture.ask(admin, "POST", "/api/v1/namespaces/default/configmaps", json: large).status == 413)
       #expect(try await fixture.ask(admin, "GET", "/nowhere").text == "404 page not found\n")
       let metrics = try await fixture.ask(admin, "GET", "/metrics").text
-      #expect(metrics.contains(#"apiserver_request_total{code="201",component="apiserver",dry_run="",group="",resource="configmaps""#))
+      #expect(
+        metrics.contains(
+          #"apiserver_request_total{code="201",component="apiserver",dry_run="",group="",resource="configmaps""#))
       #expect(metrics.contains("process_resident_memory_bytes"))
       await admin.shutdown()
     }
@@ -113,15 +118,20 @@ import Testing
       let client = try fixture.client()
       let allowed = try await fixture.ask(
         client, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", token: "root-token",
-        json: #"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{"resourceAttributes":{"verb":"delete","resource":"nodes"}}}"#)
+        json:
+          #"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{"resourceAttributes":{"verb":"delete","resource":"nodes"}}}"#
+      )
       #expect(allowed.json["status"]?["allowed"]?.boolValue == true)
       let other = try await fixture.ask(
         client, "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", token: "root-token",
-        json: #"{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","spec":{"user":"alice","resourceAttributes":{"verb":"list","resource":"pods","namespace":"default"}}}"#)
+        json:
+          #"{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","spec":{"user":"alice","resourceAttributes":{"verb":"list","resource":"pods","namespace":"default"}}}"#
+      )
       #expect(other.json["status"]?["allowed"]?.boolValue == false)
       let rules = try await fixture.ask(
         client, "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", token: "alice-token",
-        json: #"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectRulesReview","spec":{"namespace":"default"}}"#)
+        json:
+          #"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectRulesReview","spec":{"namespace":"default"}}"#)
       #expect(rules.status == 201)
       #expect(rules.json["status"]?["resourceRules"]?.arrayValue?.isEmpty == false)
       await client.shutdown()
@@ -162,7 +172,9 @@ import Testing
       _ = try await admin.create(pod)
       #expect(fixture.server.authorizer.allows(node, read("mine")))
       #expect(!fixture.server.authorizer.allows(node, read("other")))
-      #expect(!fixture.server.authorizer.allows(RequestUser(name: "system:node:b", groups: [RequestUser.nodesGroup]), read("mine")))
+      #expect(
+        !fixture.server.authorizer.allows(
+          RequestUser(name: "system:node:b", groups: [RequestUser.nodesGroup]), read("mine")))
       #expect(fixture.server.authorizer.allows(node, .init(verb: "create", apiGroup: "", resource: "nodes")))
     }
   }
@@ -194,7 +206,8 @@ import Testing
     }
 
     func upgrade(_ head: HTTPRequestHead) async -> UpgradeDecision? {
-      .accept(headers: ["connection": "Upgrade", "upgrade": head.headers["upgrade"] ?? "", "x-target": head.rawTarget]) {
+      .accept(headers: ["connection": "Upgrade", "upgrade": head.headers["upgrade"] ?? "", "x-target": head.rawTarget])
+      {
         connection in
         while let buffer = try? await connection.read() { try? await connection.write(buffer) }
       }

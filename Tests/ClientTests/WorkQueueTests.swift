@@ -83,7 +83,9 @@ import Testing
     let attempts = Locked(0)
     queue.add("a")
     await runWorkers(queue, count: 1) { _ in
-      let count = attempts.withLock { $0 += 1; return $0 }
+      let count = attempts.withLock {
+        $0 += 1; return $0
+      }
       if count < 4 { throw Broken() }
       queue.shutDown()
       return .done

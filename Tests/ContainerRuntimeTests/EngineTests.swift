@@ -83,7 +83,7 @@ struct EngineTests {
       do {
         sandbox = try await runtime.runPodSandbox(run).podSandboxID
         break
-      } catch where "\(error)".contains("cni plugin not initialized") && attempt < 100 {
+      } catch  where "\(error)".contains("cni plugin not initialized") && attempt < 100 {
         try await Task.sleep(for: .milliseconds(20))
       }
     }

@@ -55,7 +55,13 @@ import Testing
       taints("Unknown") == ["node.kubernetes.io/unreachable:NoSchedule", "node.kubernetes.io/unreachable:NoExecute"])
     #expect(taints("Unknown", mayEvict: false) == ["node.kubernetes.io/unreachable:NoSchedule"])
     #expect(taints("True") { $0.spec.unschedulable = true } == ["node.kubernetes.io/unschedulable:NoSchedule"])
-    let foreign = taints("True") { $0.spec.taints = [Taint { $0.key = "mine"; $0.effect = "NoExecute" }] }
+    let foreign = taints("True") {
+      $0.spec.taints = [
+        Taint {
+          $0.key = "mine"; $0.effect = "NoExecute"
+        }
+      ]
+    }
     #expect(foreign == ["mine:NoExecute"])
   }
 

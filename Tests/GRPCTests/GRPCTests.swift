@@ -223,7 +223,9 @@ func code(_ body: () async throws -> Void) async -> GRPCStatus.Code? {
       return []
     }
     try await withServer(routes) { channel, _, _ in
-      let result = await code { _ = try await channel.unary("/t.S/Hang", [], options: .init(timeout: .milliseconds(50))) }
+      let result = await code {
+        _ = try await channel.unary("/t.S/Hang", [], options: .init(timeout: .milliseconds(50)))
+      }
       #expect(result == .deadlineExceeded)
       await cancelled.wait()
     }

@@ -43,7 +43,8 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
 @Suite struct BackendSelectionTests {
   @Test func readyEndpointsAreChosen() {
     let ports = BackendSelection.ports(
-      of: service("web"), slices: [slice([("10.0.0.2", true, true, "b"), ("10.0.0.1", true, true, "a"), ("10.0.0.3", false, true, "a")])],
+      of: service("web"),
+      slices: [slice([("10.0.0.2", true, true, "b"), ("10.0.0.1", true, true, "a"), ("10.0.0.3", false, true, "a")])],
       node: "a")
     #expect(ports.count == 1)
     #expect(ports[0].backends.map(\.address) == ["10.0.0.1", "10.0.0.2"])
@@ -76,7 +77,9 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
 }
 
 @Suite struct RulesetTests {
-  private static let three = [("10.0.0.1", true, true, "a"), ("10.0.0.2", true, true, "b"), ("10.0.0.3", true, true, "b")]
+  private static let three = [
+    ("10.0.0.1", true, true, "a"), ("10.0.0.2", true, true, "b"), ("10.0.0.3", true, true, "b"),
+  ]
 
   @Test func nothingIsWrittenTwice() {
     var ruleset = Ruleset()
@@ -103,12 +106,16 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
 
   @Test(.enabled(if: getuid() == 0, "a network namespace needs root"))
   func theKernelTakesEveryTransition() async throws {
-    let states: [[(String, Bool, Bool, String)]] = [[], Self.three, Array(Self.three.prefix(1)), Self.three.reversed(), []]
+    let states: [[(String, Bool, Bool, String)]] = [
+      [], Self.three, Array(Self.three.prefix(1)), Self.three.reversed(), [],
+    ]
     let result = try await Namespaces.withNew([.network]) { () -> String in
       do {
         let kernel = try NFTables()
         var ruleset = Ruleset()
-        func run(_ commands: [String]) throws { if !commands.isEmpty { try kernel.run(commands.joined(separator: "\n") + "\n") } }
+        func run(_ commands: [String]) throws {
+          if !commands.isEmpty { try kernel.run(commands.joined(separator: "\n") + "\n") }
+        }
         try run(ruleset.initialCommands(clusterCIDR: "10.0.0.0/8"))
         for state in states {
           for affinity in ["None", "ClientIP"] {

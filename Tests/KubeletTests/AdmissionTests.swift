@@ -19,7 +19,8 @@ import Testing
       NodeAdmission.check(half, node: node, admitted: [half])
         == AdmissionRefusal(
           reason: "OutOfcpu",
-          message: "Pod was rejected: Node didn't have enough resource: cpu, requested: 1500, used: 1500, capacity: 2000"))
+          message:
+            "Pod was rejected: Node didn't have enough resource: cpu, requested: 1500, used: 1500, capacity: 2000"))
     #expect(NodeAdmission.check(makePod(), node: node, admitted: [makePod("a"), makePod("b")])?.reason == "OutOfpods")
   }
 
@@ -38,7 +39,9 @@ import Testing
   }
 
   @Test func selectorsAndPorts() {
-    #expect(NodeAdmission.check(makePod { $0.spec.nodeSelector = ["zone": "b"] }, node: node, admitted: [])?.reason == "NodeAffinity")
+    #expect(
+      NodeAdmission.check(makePod { $0.spec.nodeSelector = ["zone": "b"] }, node: node, admitted: [])?.reason
+        == "NodeAffinity")
     let port = makePod("one") {
       var port = ContainerPort()
       port.containerPort = 80

@@ -148,7 +148,8 @@ import Testing
     }
     let names = try HostNames.of(pod, clusterDomain: "cluster.local")
     #expect(names.host == "web" && names.domain == "sub.default.svc.cluster.local")
-    let file = HostNames.hostsFile(pod: pod, host: names.host, domain: names.domain, podIPs: ["10.0.0.1"], hostFile: nil)
+    let file = HostNames.hostsFile(
+      pod: pod, host: names.host, domain: names.domain, podIPs: ["10.0.0.1"], hostFile: nil)
     #expect(file.contains("10.0.0.1\tweb.sub.default.svc.cluster.local\tweb\n"))
     #expect(file.hasSuffix("\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"))
   }

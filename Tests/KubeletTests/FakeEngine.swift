@@ -59,7 +59,9 @@ final class FakeEngine: ContainerEngine {
   }
 
   var running: [String] {
-    with { s in s.containers.values.filter { $0.status.state == .containerRunning }.map { $0.config.metadata.name }.sorted() }
+    with { s in
+      s.containers.values.filter { $0.status.state == .containerRunning }.map { $0.config.metadata.name }.sorted()
+    }
   }
 
   static func now() -> Int64 { Int64(Date().timeIntervalSince1970 * 1e9) }
@@ -127,7 +129,8 @@ final class FakeEngine: ContainerEngine {
 
   func listPodSandboxes(_ filter: CRIPodSandboxFilter) async throws -> [CRIPodSandbox] {
     with { s in
-      s.sandboxes.values.filter { one in filter.labelSelector.allSatisfy { one.config.labels[$0.key] == $0.value } }.map {
+      s.sandboxes.values.filter { one in filter.labelSelector.allSatisfy { one.config.labels[$0.key] == $0.value } }.map
+      {
         var out = CRIPodSandbox()
         out.id = $0.status.id
         out.metadata = $0.status.metadata
@@ -230,9 +233,15 @@ final class FakeEngine: ContainerEngine {
     }
   }
 
-  func exec(_ request: CRIExecRequest) async throws -> String { "http://127.0.0.1:\(with { $0.streamingPort })/exec/token" }
-  func attach(_ request: CRIAttachRequest) async throws -> String { "http://127.0.0.1:\(with { $0.streamingPort })/attach/token" }
-  func portForward(_ request: CRIPortForwardRequest) async throws -> String { "http://127.0.0.1:\(with { $0.streamingPort })/portforward/token" }
+  func exec(_ request: CRIExecRequest) async throws -> String {
+    "http://127.0.0.1:\(with { $0.streamingPort })/exec/token"
+  }
+  func attach(_ request: CRIAttachRequest) async throws -> String {
+    "http://127.0.0.1:\(with { $0.streamingPort })/attach/token"
+  }
+  func portForward(_ request: CRIPortForwardRequest) async throws -> String {
+    "http://127.0.0.1:\(with { $0.streamingPort })/portforward/token"
+  }
   func listContainerStats() async throws -> [CRIContainerStats] { [] }
   func updateRuntimeConfig(podCIDR: String) async throws { with { $0.calls.append("podCIDR \(podCIDR)") } }
   func listImages() async throws -> [CRIImage] { with { Array($0.images.values) } }

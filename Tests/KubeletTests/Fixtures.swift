@@ -27,7 +27,8 @@ func makeContainer(_ name: String, _ change: (inout Container) -> Void = { _ in 
   return container
 }
 
-func running(_ name: String, id: String? = nil, sandbox: String = "s1", container: Container? = nil) -> RuntimeContainer {
+func running(_ name: String, id: String? = nil, sandbox: String = "s1", container: Container? = nil) -> RuntimeContainer
+{
   var out = RuntimeContainer()
   out.id = id ?? "c-\(name)"
   out.name = name

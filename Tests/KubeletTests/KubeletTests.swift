@@ -59,7 +59,9 @@ private final class Bench: Sendable {
       if condition() { return }
       try await Task.sleep(for: .milliseconds(10))
     }
-    Issue.record("never: \(what); calls: \(engine.calls); pod: \(pod().map { String(decoding: $0.encoded(), as: UTF8.self) } ?? "none")")
+    Issue.record(
+      "never: \(what); calls: \(engine.calls); pod: \(pod().map { String(decoding: $0.encoded(), as: UTF8.self) } ?? "none")"
+    )
     throw CancellationError()
   }
 
@@ -81,7 +83,9 @@ private func plain(_ name: String = "web", _ change: (inout Pod) -> Void = { _ i
     let bench = Bench(scratch: scratch.path)
     try bench.api.seed(plain())
     try await bench.run { _ in
-      try await bench.until("ready") { bench.pod()?.status.conditions.contains { $0.type == "Ready" && $0.status == "True" } == true }
+      try await bench.until("ready") {
+        bench.pod()?.status.conditions.contains { $0.type == "Ready" && $0.status == "True" } == true
+      }
       let status = try #require(bench.pod()).status
       #expect(status.phase == "Running")
       #expect(status.podIP == "10.0.0.1")
@@ -93,7 +97,9 @@ private func plain(_ name: String = "web", _ change: (inout Pod) -> Void = { _ i
       let node = bench.api.object(Node.self, name: "node1")
       #expect(node?.status.conditions.first { $0.type == "Ready" }?.status == "True")
       #expect(node?.metadata.labels["kubernetes.io/hostname"] == "node1")
-      try await bench.until("lease") { bench.api.object(Lease.self, namespace: "kube-node-lease", name: "node1") != nil }
+      try await bench.until("lease") {
+        bench.api.object(Lease.self, namespace: "kube-node-lease", name: "node1") != nil
+      }
     }
     // The kubelet is gone, the container is not.
     #expect(bench.engine.running == ["main"])

@@ -11,7 +11,9 @@ import Testing
 @testable import Kubelet
 
 @Suite struct ServerTests {
-  private func handler(_ engine: FakeEngine, _ pods: [Pod], logs: String, authenticates: Bool = false, api: MemoryAPI? = nil)
+  private func handler(
+    _ engine: FakeEngine, _ pods: [Pod], logs: String, authenticates: Bool = false, api: MemoryAPI? = nil
+  )
     -> KubeletHandler
   {
     var configuration = KubeletConfiguration(nodeName: "node1")
@@ -20,7 +22,8 @@ import Testing
     return KubeletHandler(
       p: ServerParts(
         engine: engine, reader: RuntimeReader(engine: engine), pods: { pods }, runningPods: { pods },
-        authorizer: NodeAuthorizer(client: api?.client(), nodeName: "node1", clock: clock), authenticates: authenticates,
+        authorizer: NodeAuthorizer(client: api?.client(), nodeName: "node1", clock: clock),
+        authenticates: authenticates,
         configuration: configuration,
         stats: StatsProvider(engine: engine, nodeName: "node1", rootDirectory: "/", clock: clock), health: { nil },
         streaming: HTTPClient(), logger: Logger(label: "test")))
@@ -58,7 +61,8 @@ import Testing
         $0.config.logPath = "0.log"
       })
     try await engine.startContainer(id)
-    try Files.write("\(scratch.path)/0.log", Array("2026-01-01T00:00:01Z stdout F hello\n2026-01-01T00:00:02Z stdout F world\n".utf8))
+    try Files.write(
+      "\(scratch.path)/0.log", Array("2026-01-01T00:00:01Z stdout F hello\n2026-01-01T00:00:02Z stdout F world\n".utf8))
   }
 
   @Test func logsAreServed() async throws {

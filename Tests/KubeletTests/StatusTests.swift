@@ -141,7 +141,8 @@ import Testing
   }
 
   @Test func qualityOfService() {
-    #expect(qosClass(of: makePod { $0.spec.containers[0].resources.requests["cpu"] = Quantity(milli: 100) }) == "Burstable")
+    #expect(
+      qosClass(of: makePod { $0.spec.containers[0].resources.requests["cpu"] = Quantity(milli: 100) }) == "Burstable")
     let guaranteed = makePod {
       for name in ["cpu", "memory"] {
         $0.spec.containers[0].resources.requests[name] = Quantity(1)

@@ -84,7 +84,8 @@ private struct EchoRuntime: HTTPHandler {
     await runtime.shutdown(grace: .milliseconds(10))
   }
 
-  private func webSocket(_ client: HTTPClient, _ url: String, _ subprotocol: String) async throws -> UpgradedConnection {
+  private func webSocket(_ client: HTTPClient, _ url: String, _ subprotocol: String) async throws -> UpgradedConnection
+  {
     try await client.upgrade(
       HTTPClientRequest(
         url: url,
@@ -144,7 +145,8 @@ private struct EchoRuntime: HTTPHandler {
 
   @Test func portsAreForwardedThroughATunnel() async throws {
     try await serve { url, client in
-      let connection = try await webSocket(client, "\(url)/portForward/default/web", RemoteProtocols.webSocketPortForward)
+      let connection = try await webSocket(
+        client, "\(url)/portForward/default/web", RemoteProtocols.webSocketPortForward)
       try await connection.write(WebSocketEncoder.encode(.binary(ByteBuffer(string: "bytes")), mask: 5))
       var decoder = WebSocketDecoder(expectsMask: false)
       var seen: WebSocketMessage?

@@ -86,7 +86,8 @@ private struct FixedObjects: VolumeObjects {
     await #expect {
       _ = try await manager(scratch, FixedObjects()).mount(pod([configVolume("gone")]), podIPs: [])
     } throws: {
-      ($0 as? VolumeSetupError)?.description == "MountVolume.SetUp failed for volume \"cfg\" : configmap \"gone\" not found"
+      ($0 as? VolumeSetupError)?.description
+        == "MountVolume.SetUp failed for volume \"cfg\" : configmap \"gone\" not found"
     }
   }
 

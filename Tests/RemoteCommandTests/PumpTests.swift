@@ -8,7 +8,10 @@ private final class PipeEnd: ByteStream {
   private let own: AsyncStream<ByteBuffer>.Continuation
   private let peer: AsyncStream<ByteBuffer>.Continuation
 
-  init(_ incoming: AsyncStream<ByteBuffer>, _ own: AsyncStream<ByteBuffer>.Continuation, _ peer: AsyncStream<ByteBuffer>.Continuation) {
+  init(
+    _ incoming: AsyncStream<ByteBuffer>, _ own: AsyncStream<ByteBuffer>.Continuation,
+    _ peer: AsyncStream<ByteBuffer>.Continuation
+  ) {
     self.incoming = incoming
     self.own = own
     self.peer = peer

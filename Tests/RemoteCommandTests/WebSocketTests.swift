@@ -10,7 +10,8 @@ import Testing
   @Test func negotiationTakesTheClientsFirstKnown() {
     #expect(
       WebSocketHandshake.negotiate(
-        offered: ["v6.channel.k8s.io, v4.channel.k8s.io", "v5.channel.k8s.io"], supported: RemoteProtocols.webSocketExec)
+        offered: ["v6.channel.k8s.io, v4.channel.k8s.io", "v5.channel.k8s.io"], supported: RemoteProtocols.webSocketExec
+      )
         == "v4.channel.k8s.io")
     #expect(WebSocketHandshake.negotiate(offered: ["other"], supported: ["x"]) == nil)
   }

@@ -229,14 +229,18 @@ extension SchedulerCore {
         core.bound(pod)
         core.podChanged(pod, now: now)
         #expect(nodes[node]?.spec.unschedulable == false)
-        let used = placed.values.filter { $0.node == node }.reduce(0) { $0 + Resources($1.pod.spec.totalRequests).milliCPU }
+        let used = placed.values.filter { $0.node == node }.reduce(0) {
+          $0 + Resources($1.pod.spec.totalRequests).milliCPU
+        }
         #expect(core.snapshot.nodes[node]?.requested.milliCPU == used)
       }
     }
     now += 400
     _ = core.flush(now: now)
     while let decision = core.next(now: now, volumes: anywhere) {
-      if case .place(let pod, let node) = decision { placed[pod.metadata.uid] = (pod, node); waiting[pod.metadata.uid] = nil }
+      if case .place(let pod, let node) = decision {
+        placed[pod.metadata.uid] = (pod, node); waiting[pod.metadata.uid] = nil
+      }
     }
     for pod in waiting.values {
       let info = PodInfo(pod)

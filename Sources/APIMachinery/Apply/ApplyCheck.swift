@@ -43,7 +43,8 @@ struct ApplyCheck {
         for key in keys where item[key] == nil && schema.defaultValue(ofKey: key) == nil {
           complain(
             path + "[\(i)]",
-            "associative list with keys has an element that omits key field \(goQuoted(key)) (and doesn't have default value)")
+            "associative list with keys has an element that omits key field \(goQuoted(key)) (and doesn't have default value)"
+          )
         }
         let step = schema.pathElement(of: item, keys: keys)
         check(item, .structure(schema), schema, nil, path + (step.map(Self.shown) ?? "[\(i)]"))

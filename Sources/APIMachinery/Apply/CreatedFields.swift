@@ -77,7 +77,9 @@ struct CreatedFields {
         let text = "f:" + name
         deeperIgnored = ignored?.children[text]
         deeperStripped = stripped?.children[text]
-        if deeperIgnored?.isMember == true || (deeperStripped?.isMember == true && deeperStripped?.children.isEmpty == true) {
+        if deeperIgnored?.isMember == true
+          || (deeperStripped?.isMember == true && deeperStripped?.children.isEmpty == true)
+        {
           try reader.skipValue()
           continue
         }
@@ -156,14 +158,17 @@ struct CreatedFields {
     guard json.first == UInt8(ascii: "\"") else {
       guard let first = json.first, first != UInt8(ascii: "{"), first != UInt8(ascii: "[") else { return false }
       // Only whole numbers are surely written the way they are read.
-      guard json.allSatisfy({ $0 != UInt8(ascii: ".") && $0 | 0x20 != UInt8(ascii: "e") }) || first | 0x20 >= 0x61 else {
+      guard json.allSatisfy({ $0 != UInt8(ascii: ".") && $0 | 0x20 != UInt8(ascii: "e") }) || first | 0x20 >= 0x61
+      else {
         return false
       }
       out += json
       return true
     }
     let inner = json[1..<json.count - 1]
-    for byte in inner where byte == 0x5C || byte >= 0x7F || byte == 0x3C || byte == 0x3E || byte == 0x26 { return false }
+    for byte in inner where byte == 0x5C || byte >= 0x7F || byte == 0x3C || byte == 0x3E || byte == 0x26 {
+      return false
+    }
     out += [UInt8(ascii: "\\"), UInt8(ascii: "\"")]
     out += inner
     out += [UInt8(ascii: "\\"), UInt8(ascii: "\"")]

@@ -38,7 +38,8 @@ public struct FieldManager: Sendable {
   }()
 
   private func manager(_ name: String, _ operation: String) -> ManagedFields.Manager {
-    .init(name: name, operation: operation, apiVersion: operation == "Apply" ? "" : apiVersion, subresource: subresource)
+    .init(
+      name: name, operation: operation, apiVersion: operation == "Apply" ? "" : apiVersion, subresource: subresource)
   }
 
   /// What a write's user agent or `fieldManager` parameter makes a manager's name.
@@ -114,9 +115,12 @@ public struct FieldManager: Sendable {
     var config = config
     config["metadata"]?["managedFields"] = nil
     if let message = ApplyCheck(config, schema).message {
-      let about = "\(config["metadata"]?["namespace"]?.stringValue ?? "")/\(config["metadata"]?["name"]?.stringValue ?? "")"
-      let kind = "\(config["apiVersion"]?.stringValue ?? apiVersion), Kind=\(config["kind"]?.stringValue ?? schema.goName)"
-      throw StatusError(code: 500, reason: "", message: "failed to create typed patch object (\(about); \(kind)): \(message)")
+      let about =
+        "\(config["metadata"]?["namespace"]?.stringValue ?? "")/\(config["metadata"]?["name"]?.stringValue ?? "")"
+      let kind =
+        "\(config["apiVersion"]?.stringValue ?? apiVersion), Kind=\(config["kind"]?.stringValue ?? schema.goName)"
+      throw StatusError(
+        code: 500, reason: "", message: "failed to create typed patch object (\(about); \(kind)): \(message)")
     }
     var old = live ?? empty
     var managed = ManagedFields(old["metadata"]?["managedFields"]) ?? ManagedFields()

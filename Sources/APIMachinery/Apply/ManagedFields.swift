@@ -187,7 +187,8 @@ struct ManagedFields: Sendable, Equatable {
       let kept = entries[bucket] ?? entries.removeValue(forKey: oldest)
       entries[manager] = nil
       entries[bucket] = Entry(
-        fields: .set(entry.fields.set.union(kept?.fields.set ?? FieldSet())), apiVersion: entry.apiVersion, time: entry.time)
+        fields: .set(entry.fields.set.union(kept?.fields.set ?? FieldSet())), apiVersion: entry.apiVersion,
+        time: entry.time)
       count -= 1
     }
   }

@@ -1,7 +1,8 @@
 /// RFC 6902, with the messages and the leniency (negative indices) of the library that upstream uses.
 public func applyJSONPatch(_ doc: JSONValue, _ patch: JSONValue) throws(PatchError) -> JSONValue {
   guard case .array(let operations) = patch else {
-    throw PatchError("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch", code: 400)
+    throw PatchError(
+      "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch", code: 400)
   }
   if operations.count > 10_000 {
     throw PatchError(
@@ -10,7 +11,8 @@ public func applyJSONPatch(_ doc: JSONValue, _ patch: JSONValue) throws(PatchErr
   var doc = doc
   for operation in operations {
     guard case .object = operation else {
-      throw PatchError("error decoding patch: json: cannot unmarshal into Go value of type jsonpatch.Operation", code: 400)
+      throw PatchError(
+        "error decoding patch: json: cannot unmarshal into Go value of type jsonpatch.Operation", code: 400)
     }
     try apply(operation, to: &doc)
   }
@@ -31,7 +33,8 @@ private func apply(_ operation: JSONValue, to doc: inout JSONValue) throws(Patch
     guard let pointer = Pointer(path), pointer.parentExists(in: doc) else {
       throw missing("add operation does not apply: doc is missing path: \"\(path)\"")
     }
-    try wrapped("error in add for path: '\(path)'") { () throws(PatchError) in try pointer.add(value ?? .null, to: &doc) }
+    try wrapped("error in add for path: '\(path)'") { () throws(PatchError) in try pointer.add(value ?? .null, to: &doc)
+    }
   case "remove":
     let path = try location("path")
     guard let pointer = Pointer(path), pointer.parentExists(in: doc) else {
@@ -73,7 +76,9 @@ private func apply(_ operation: JSONValue, to doc: inout JSONValue) throws(Patch
     }
     var found: JSONValue?
     do { found = try pointer.get(from: doc) } catch {
-      if !error.message.hasSuffix("missing value") { throw PatchError("error in test for path: '\(path)': \(error.message)") }
+      if !error.message.hasSuffix("missing value") {
+        throw PatchError("error in test for path: '\(path)': \(error.message)")
+      }
     }
     // An absent value equals null, and an absent expectation too.
     guard (found ?? .null).equals(value ?? .null) else {
@@ -184,7 +189,8 @@ private struct Pointer {
         return
       }
       guard let i = Int(key) else {
-        throw PatchError("value was not a proper array index: '\(key)': strconv.Atoi: parsing \(goQuoted(key)): invalid syntax")
+        throw PatchError(
+          "value was not a proper array index: '\(key)': strconv.Atoi: parsing \(goQuoted(key)): invalid syntax")
       }
       guard i <= items.count, i >= -items.count - 1 else { throw Self.invalid(i) }
       items.insert(value, at: i < 0 ? i + items.count + 1 : i)

@@ -104,7 +104,8 @@ extension StrategicMerge {
     for change in changes where change[marker]?.stringValue != "delete" && change[marker]?.stringValue != "replace" {
       guard let found = wanted[at...].firstIndex(where: { same($0, change, key) }) else {
         throw PatchError(
-          "The order in patch list:\n\(shown(changes))\n doesn't match $setElementOrder list:\n\(shown(wanted))\n", code: 500)
+          "The order in patch list:\n\(shown(changes))\n doesn't match $setElementOrder list:\n\(shown(wanted))\n",
+          code: 500)
       }
       at = found + 1
     }
@@ -119,7 +120,8 @@ extension StrategicMerge {
   }
 
   /// The items that `wanted` names in its order, the others where the original's order puts them.
-  static func ordered(_ merged: [JSONValue], by wanted: [JSONValue], original: [JSONValue], key: String) -> [JSONValue] {
+  static func ordered(_ merged: [JSONValue], by wanted: [JSONValue], original: [JSONValue], key: String) -> [JSONValue]
+  {
     func id(_ item: JSONValue) -> JSONValue { key.isEmpty ? item : item[key] ?? .null }
     var rank: [JSONValue: Int] = [:]
     for (i, item) in wanted.enumerated() where rank[id(item)] == nil { rank[id(item)] = i }

@@ -73,7 +73,8 @@ enum StrategicMerge {
   static func unknownType(_ directive: JSONValue, _ patch: Object) -> PatchError {
     let text = directive.stringValue ?? String(decoding: directive.encoded(), as: UTF8.self)
     return PatchError(
-      "unknown patch type: \(text) in map: \(String(decoding: JSONValue.object(patch).encoded(), as: UTF8.self))", code: 500)
+      "unknown patch type: \(text) in map: \(String(decoding: JSONValue.object(patch).encoded(), as: UTF8.self))",
+      code: 500)
   }
 
   /// `$retainKeys`: members of the original that it does not list go.

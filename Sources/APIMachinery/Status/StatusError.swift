@@ -169,7 +169,8 @@ extension StatusError: JSONCodable {
       case 503: ("ServiceUnavailable", "the server is currently unable to handle the request")
       case 504: ("Timeout", "the server was unable to return a response in the time allotted")
       case 429: ("TooManyRequests", "the server has received too many requests and has asked us to try again later")
-      case 500...: ("InternalError", "an error on the server (\(goQuoted(body))) has prevented the request from succeeding")
+      case 500...:
+        ("InternalError", "an error on the server (\(goQuoted(body))) has prevented the request from succeeding")
       default: ("Unknown", "the server responded with the status code \(code) but did not return more information")
       }
     return StatusError(

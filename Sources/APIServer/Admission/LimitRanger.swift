@@ -20,7 +20,9 @@ struct LimitRanger: AdmissionPlugin {
     object = .typed(pod)
   }
 
-  private func fill(_ resources: inout ResourceRequirements, _ limits: [String: Quantity], _ requests: [String: Quantity]) {
+  private func fill(
+    _ resources: inout ResourceRequirements, _ limits: [String: Quantity], _ requests: [String: Quantity]
+  ) {
     for (name, value) in limits where resources.limits[name] == nil { resources.limits[name] = value }
     for (name, value) in requests where resources.requests[name] == nil { resources.requests[name] = value }
     // A limit without a request is its own request.
@@ -79,7 +81,9 @@ struct LimitRanger: AdmissionPlugin {
     throw request.forbidden(name, text)
   }
 
-  private func violations(_ item: LimitRangeItem, _ requests: [String: Quantity], _ limits: [String: Quantity]) -> [String] {
+  private func violations(_ item: LimitRangeItem, _ requests: [String: Quantity], _ limits: [String: Quantity])
+    -> [String]
+  {
     var problems: [String] = []
     let kind = item.type
     // The first violation of each limit is told.
@@ -109,7 +113,8 @@ struct LimitRanger: AdmissionPlugin {
     }
     for (name, ratio) in item.maxLimitRequestRatio.sorted(by: { $0.key < $1.key }) {
       guard let request = requests[name], let limit = limits[name], request.milliValue > 0 else {
-        problems.append("\(name) max limit to request ratio per \(kind) is \(ratio), but no request or limit is specified")
+        problems.append(
+          "\(name) max limit to request ratio per \(kind) is \(ratio), but no request or limit is specified")
         continue
       }
       let actual = Double(limit.milliValue) / Double(request.milliValue)

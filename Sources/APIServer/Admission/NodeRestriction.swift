@@ -27,7 +27,8 @@ struct NodeRestriction: AdmissionPlugin {
     case ("", "nodes"): try checkNode(object, node, request)
     case ("coordination.k8s.io", "leases"):
       if request.namespace != "kube-node-lease" || object.metadata.name != node {
-        throw request.forbidden(object.metadata.name, "can only access node lease with the same name as the requesting node")
+        throw request.forbidden(
+          object.metadata.name, "can only access node lease with the same name as the requesting node")
       }
     default: break
     }
@@ -56,7 +57,8 @@ struct NodeRestriction: AdmissionPlugin {
         throw request.forbidden(name, "node \"\(node)\" cannot update labels through pod status")
       }
       if request.subresource.isEmpty {
-        throw request.forbidden(name, "unexpected operation \"UPDATE\", node \"\(node)\" can only create and delete mirror pods")
+        throw request.forbidden(
+          name, "unexpected operation \"UPDATE\", node \"\(node)\" can only create and delete mirror pods")
       }
     case .delete:
       if pod.spec.nodeName != node {

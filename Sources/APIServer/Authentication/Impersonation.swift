@@ -6,7 +6,8 @@ enum Impersonation {
   static let extraPrefix = "impersonate-extra-"
 
   /// The user to act as; nil when the request impersonates nobody.
-  static func apply(_ headers: HTTPFields, user: UserInfo, authorizer: any Authorizer) throws(StatusError) -> UserInfo? {
+  static func apply(_ headers: HTTPFields, user: UserInfo, authorizer: any Authorizer) throws(StatusError) -> UserInfo?
+  {
     var name: String?, uid: String?
     var groups: [String] = []
     var extra: [String: [String]] = [:]

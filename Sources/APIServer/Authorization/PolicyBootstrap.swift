@@ -45,7 +45,8 @@ struct PolicyBootstrap {
     let context = WriteContext(internal: resource, namespace: namespace, name: name)
     guard let present = registry.object(T.self, namespace: namespace, name: name) else {
       do { _ = try await registry.create(context, .typed(wanted)) } catch let error as StatusError
-      where error.isAlreadyExists {}
+        where error.isAlreadyExists
+      {}
       return
     }
     if present.metadata.annotations[BootstrapPolicy.autoUpdate] == "false" { return }

@@ -31,10 +31,26 @@ final class RBACAuthorizer: Authorizer {
 
   /// Follows the registry's roles and bindings.
   func follow(_ registry: Registry) {
-    registry.subscribe(ClusterRole.self) { self.update(initial: $0) } handler: { self.update($0) }
-    registry.subscribe(Role.self) { self.update(initial: $0) } handler: { self.update($0) }
-    registry.subscribe(ClusterRoleBinding.self) { self.update(initial: $0) } handler: { self.update($0) }
-    registry.subscribe(RoleBinding.self) { self.update(initial: $0) } handler: { self.update($0) }
+    registry.subscribe(ClusterRole.self) {
+      self.update(initial: $0)
+    } handler: {
+      self.update($0)
+    }
+    registry.subscribe(Role.self) {
+      self.update(initial: $0)
+    } handler: {
+      self.update($0)
+    }
+    registry.subscribe(ClusterRoleBinding.self) {
+      self.update(initial: $0)
+    } handler: {
+      self.update($0)
+    }
+    registry.subscribe(RoleBinding.self) {
+      self.update(initial: $0)
+    } handler: {
+      self.update($0)
+    }
   }
 
   private func update<T: APIObject>(initial objects: [T]) {
@@ -194,7 +210,8 @@ extension RBACAuthorizer.Index {
       case "Group": .group(subject.name)
       case "ServiceAccount":
         .user(
-          "\(UserInfo.serviceAccountPrefix)\(subject.namespace.isEmpty ? namespace : subject.namespace):\(subject.name)")
+          "\(UserInfo.serviceAccountPrefix)\(subject.namespace.isEmpty ? namespace : subject.namespace):\(subject.name)"
+        )
       default: nil
       }
     }.filter { seen.insert($0).inserted }

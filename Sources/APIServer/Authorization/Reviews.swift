@@ -100,7 +100,8 @@ extension APIServer {
         group: "authorization.k8s.io", kind: kind, name: "",
         [
           .invalid(
-            "spec.resourceAttributes", "", "exactly one of nonResourceAttributes or resourceAttributes must be specified")
+            "spec.resourceAttributes", "",
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified")
         ])
     }
     let answer = authorizer.authorize(user, attributes)

@@ -82,11 +82,13 @@ final class RequestMetrics: Sendable {
     text += "value, group, version, resource, scope, component, and HTTP response code.\n"
     text += "# TYPE apiserver_request_total counter\n"
     for (key, value) in snapshot.requests {
-      text += "apiserver_request_total{code=\"\(key.code)\",component=\"apiserver\",dry_run=\"\",group=\"\(key.group)\","
+      text +=
+        "apiserver_request_total{code=\"\(key.code)\",component=\"apiserver\",dry_run=\"\",group=\"\(key.group)\","
       text += "resource=\"\(key.resource)\",scope=\"\(key.scope)\",subresource=\"\(key.subresource)\","
       text += "verb=\"\(key.verb)\",version=\"\(key.version)\"} \(value)\n"
     }
-    text += "# HELP apiserver_request_duration_seconds [STABLE] Response latency distribution in seconds for each verb, "
+    text +=
+      "# HELP apiserver_request_duration_seconds [STABLE] Response latency distribution in seconds for each verb, "
     text += "dry run value, group, version, resource, subresource, scope and component.\n"
     text += "# TYPE apiserver_request_duration_seconds histogram\n"
     for (key, histogram) in snapshot.durations {
@@ -120,7 +122,8 @@ extension APIServer {
     var text = ""
     metrics.write(to: &text)
     let inFlight = requestsInFlight
-    text += "# HELP apiserver_current_inflight_requests [STABLE] Maximal number of currently used inflight request limit "
+    text +=
+      "# HELP apiserver_current_inflight_requests [STABLE] Maximal number of currently used inflight request limit "
     text += "of this apiserver per request kind in last second.\n"
     text += "# TYPE apiserver_current_inflight_requests gauge\n"
     text += "apiserver_current_inflight_requests{request_kind=\"mutating\"} \(inFlight.mutating)\n"

@@ -36,8 +36,12 @@ extension APIServer {
     case ("pods", "log"):
       let (pod, origin) = try kubelets.pod(info)
       let name = try kubelets.container(pod, query)
-      let options = query.filter { ["follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines",
-        "limitBytes", "stream", "insecureSkipTLSVerifyBackend"].contains($0.0) }
+      let options = query.filter {
+        [
+          "follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines",
+          "limitBytes", "stream", "insecureSkipTLSVerifyBackend",
+        ].contains($0.0)
+      }
       return ProxyTarget(
         client: kubelets.kubelet, origin: origin,
         target: Self.path(["containerLogs", info.namespace, info.name, name]) + Self.queryText(options))

@@ -126,7 +126,8 @@ final class KubeletProxy: Sendable {
     let ports = pod.spec.containers.flatMap(\.ports)
     let declared = port.isEmpty ? ports.first : ports.first { $0.name == port }
     let number = declared.map { Int($0.containerPort) } ?? Int(port) ?? (scheme == "https" ? 443 : 80)
-    return scheme == "https" ? .https(host: pod.status.podIP, port: number) : .http(host: pod.status.podIP, port: number)
+    return scheme == "https"
+      ? .https(host: pod.status.podIP, port: number) : .http(host: pod.status.podIP, port: number)
   }
 
   /// A node's kubelet, or another port of the node.

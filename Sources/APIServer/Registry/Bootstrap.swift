@@ -31,7 +31,8 @@ struct Bootstrap {
     if resource.cache?.object(resource.key(namespace, name)) != nil { return }
     let context = WriteContext(internal: resource, namespace: namespace, name: name)
     do { _ = try await registry.create(context, .typed(object)) } catch let error as StatusError
-    where error.isAlreadyExists {}
+      where error.isAlreadyExists
+    {}
   }
 
   /// Creates an object or brings the present one to `change`.

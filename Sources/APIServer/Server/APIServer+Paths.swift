@@ -10,7 +10,8 @@ extension APIServer {
     guard head.method == "GET" || head.method == "HEAD" else {
       return errorResponse(
         StatusError(
-          code: 405, reason: "MethodNotAllowed", message: "the server does not allow this method on the requested resource"
+          code: 405, reason: "MethodNotAllowed",
+          message: "the server does not allow this method on the requested resource"
         ))
     }
     let path = head.path.count > 1 && head.path.hasSuffix("/") ? String(head.path.dropLast()) : head.path
@@ -33,7 +34,8 @@ extension APIServer {
     if path == "/api" || path == "/apis" || path.hasPrefix("/api/") || path.hasPrefix("/apis/") {
       if let response = discovery.answer(path: path, headers: head.headers) { return response }
     }
-    if path.hasPrefix("/openapi/"), let response = openAPI.answer(path: path, query: request.query, headers: head.headers)
+    if path.hasPrefix("/openapi/"),
+      let response = openAPI.answer(path: path, query: request.query, headers: head.headers)
     {
       return response
     }

@@ -65,7 +65,8 @@ public final class APIServer: HTTPHandler {
     registry = try Registry(
       storage: storage, configuration: settings,
       tokenIssuer: tokens.map {
-        SigningTokenIssuer(tokens: $0, defaultAudiences: audiences, limit: configuration.serviceAccountMaxTokenExpiration)
+        SigningTokenIssuer(
+          tokens: $0, defaultAudiences: audiences, limit: configuration.serviceAccountMaxTokenExpiration)
       }, logger: logger)
     certificates = try configuration.clientCAPEM.map { try CertificateAuthenticator(authoritiesPEM: $0) }
     var tokenAuthenticators: [any TokenAuthenticator] = []

@@ -44,7 +44,8 @@ extension Registry {
     }
     guard let resource = resource(PodDisruptionBudget.self) else { return }
     if !pod.isReady {
-      let healthyEnough = budget.status.currentHealthy >= budget.status.desiredHealthy && budget.status.desiredHealthy > 0
+      let healthyEnough =
+        budget.status.currentHealthy >= budget.status.desiredHealthy && budget.status.desiredHealthy > 0
       if budget.spec.unhealthyPodEvictionPolicy == "AlwaysAllow" || healthyEnough { return }
     }
     let context = WriteContext(

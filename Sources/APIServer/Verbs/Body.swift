@@ -23,7 +23,9 @@ extension Registry {
   func unrecognized(_ kind: GroupVersionKind, _ problem: String, _ body: [UInt8]) -> StatusError {
     let shown: String
     if body.first == UInt8(ascii: "{") {
-      shown = body.count > 30 ? String(decoding: body.prefix(30), as: UTF8.self) + " ..." : String(decoding: body, as: UTF8.self)
+      shown =
+        body.count > 30
+        ? String(decoding: body.prefix(30), as: UTF8.self) + " ..." : String(decoding: body, as: UTF8.self)
     } else {
       let digits = Array("0123456789abcdef")
       shown =
@@ -91,7 +93,8 @@ extension Registry {
       var bytes = storedForm(tree)
       if let version = tree["metadata"]?["resourceVersion"]?.stringValue, !version.isEmpty {
         // Stored form has no version, but an update's precondition must survive.
-        bytes = Array("{\"metadata\":{\"resourceVersion\":\"\(version)\"".utf8)
+        bytes =
+          Array("{\"metadata\":{\"resourceVersion\":\"\(version)\"".utf8)
           + (bytes[13] == UInt8(ascii: "}") ? [] : [UInt8(ascii: ",")]) + bytes[13...]
       }
       var converted = try RawObject(bytes)

@@ -27,7 +27,9 @@ extension Registry {
     while true {
       var named = object
       named.metadata.name = String(base.prefix(58)) + Identifiers.suffix()
-      do { return try await createOnce(context, named, apply: apply) } catch let error as StatusError where error.isAlreadyExists {
+      do { return try await createOnce(context, named, apply: apply) } catch let error as StatusError
+        where error.isAlreadyExists
+      {
         attempts += 1
         if attempts >= 8 {
           var last = error

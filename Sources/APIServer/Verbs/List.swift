@@ -20,7 +20,8 @@ extension Registry {
     if query.watch { return nil }
     let predicate = try query.predicate(resource, namespace: request.info.namespace)
     // Going through very many objects is no work for an event loop.
-    if query.limit == 0, query.indexValue(resource) == nil, predicate.name == nil, (resource.cache?.count ?? 0) > 20_000 {
+    if query.limit == 0, query.indexValue(resource) == nil, predicate.name == nil, (resource.cache?.count ?? 0) > 20_000
+    {
       return nil
     }
     guard let page = try cachedPage(resource, query, predicate) else { return nil }

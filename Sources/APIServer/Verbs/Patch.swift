@@ -101,7 +101,8 @@ extension Registry {
     }
     var object: LiveObject
     do { object = try sent(try RawObject(bytes), context, old) } catch let error as StatusError
-    where error.message.contains("cannot be handled as a") {
+      where error.message.contains("cannot be handled as a")
+    {
       throw context.invalid("", [.invalid("patch", text, error.message)])
     }
     if !context.subresource.isEmpty { object = try restricted(object, to: context, old) }

@@ -40,7 +40,8 @@ struct StatusCommand: AsyncParsableCommand {
       let nodes = try await client.list(Node.self).items
       let lines = nodes.map { "node \($0.metadata.name): \($0.isReady ? "Ready" : "NotReady")" }
       let ready = !nodes.isEmpty && nodes.allSatisfy(\.isReady)
-      return State(isReady: ready, text: (["API server: ready"] + (lines.isEmpty ? ["no nodes"] : lines)).joined(separator: "\n"))
+      return State(
+        isReady: ready, text: (["API server: ready"] + (lines.isEmpty ? ["no nodes"] : lines)).joined(separator: "\n"))
     } catch {
       return State(isReady: false, text: "API server: \(error)")
     }

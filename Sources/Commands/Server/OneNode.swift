@@ -68,10 +68,12 @@ struct OneNode: Sendable {
       return APIClient(transport: server.transport(for: identity), userAgent: "apus/\(Version.git)")
     }
     // One decoded object per kind and revision serves every component of the process.
-    let informers = InformerFactory(client: client("system:apus-informers", [UserInfo.mastersGroup]), logger: log("informers"))
+    let informers = InformerFactory(
+      client: client("system:apus-informers", [UserInfo.mastersGroup]), logger: log("informers"))
 
     let scheduler = Scheduler(
-      client: client("system:kube-scheduler"), informers: informers, configuration: .init(), logger: log("kube-scheduler"))
+      client: client("system:kube-scheduler"), informers: informers, configuration: .init(),
+      logger: log("kube-scheduler"))
 
     var controllerConfiguration = ControllerManager.Configuration()
     controllerConfiguration.rootCA = try pki.text(pki.authorityPath)
@@ -123,7 +125,9 @@ struct OneNode: Sendable {
       Component("kube-scheduler", scheduler.run),
       Component("kube-controller-manager", controllers.run),
       Component("container-runtime", engine.run),
-      Component("node-role", NodeRole(client: client("kubernetes-admin", [UserInfo.mastersGroup]), node: nodeName, informers: informers).run),
+      Component(
+        "node-role",
+        NodeRole(client: client("kubernetes-admin", [UserInfo.mastersGroup]), node: nodeName, informers: informers).run),
       Component("pod-network") { try await engine.followPodCIDRs(of: nodeName, informers) },
       Component("kubelet") {
         try await engine.waitUntilReady()

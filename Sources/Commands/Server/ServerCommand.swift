@@ -1,7 +1,7 @@
-public import ArgumentParser
+import ArgumentParser
 import Glibc
 import Linux
-public import Logging
+import Logging
 import ServiceLifecycle
 import UnixSignals
 
@@ -42,10 +42,16 @@ struct ServerCommand: AsyncParsableCommand {
   @Option(help: "The cluster's DNS domain.")
   var clusterDomain = "cluster.local"
 
-  @Option(help: "The socket of a CRI engine that somebody else runs (unix:///…); by default the server runs containerd.")
+  @Option(
+    help: "The socket of a CRI engine that somebody else runs (unix:///…); by default the server runs containerd.")
   var containerRuntimeEndpoint: String?
 
-  @Option(help: "How much to log: trace, debug, info, notice, warning, error or critical.")
+  @Option(
+    help: "How much to log: trace, debug, info, notice, warning, error or critical.",
+    transform: { text in
+      guard let level = Logger.Level(rawValue: text) else { throw ValidationError("no such level: \(text)") }
+      return level
+    })
   var logLevel = Logger.Level.info
 
   func validate() throws {
@@ -94,5 +100,3 @@ struct ServerCommand: AsyncParsableCommand {
     return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).lowercased()
   }
 }
-
-extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -16,7 +16,8 @@ struct CNIConfiguration {
     let ranges = podCIDRs.map { JSONValue.array([.object(["subnet": .string($0)])]) }
     var bridgePlugin: [String: JSONValue] = [
       "type": .string("bridge"), "bridge": .string(bridge), "isGateway": .bool(true),
-      "isDefaultGateway": .bool(true), "forceAddress": .bool(true), "hairpinMode": .bool(true), "ipMasq": .bool(hasIPTables),
+      "isDefaultGateway": .bool(true), "forceAddress": .bool(true), "hairpinMode": .bool(true),
+      "ipMasq": .bool(hasIPTables),
       "ipam": .object([
         "type": .string("host-local"), "dataDir": .string(addressDirectory),
         "ranges": .array(ranges),

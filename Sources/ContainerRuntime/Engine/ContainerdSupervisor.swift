@@ -66,7 +66,8 @@ public actor ContainerdSupervisor {
     }
     let (_, binaries) = try prepared ?? prepare()
     if binaries.cniPlugins == nil {
-      logger.warning("no CNI plugins found; pods will have no network (Debian: apt install containernetworking-plugins)")
+      logger.warning(
+        "no CNI plugins found; pods will have no network (Debian: apt install containernetworking-plugins)")
     }
     // Packets between pods of this bridge must pass the service rules as well.
     for family in ["iptables", "ip6tables"] {

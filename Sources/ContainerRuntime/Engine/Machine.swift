@@ -32,7 +32,8 @@ public struct Machine: Sendable, Hashable {
     let root = root.hasSuffix("/") ? String(root.dropLast()) : root
     func exists(_ path: String) -> Bool { FileSystem.exists(root + path) }
     let layout: CgroupLayout =
-      if exists("/sys/fs/cgroup/cgroup.controllers") { .v2 } else if exists("/sys/fs/cgroup/unified/cgroup.controllers") {
+      if exists("/sys/fs/cgroup/cgroup.controllers") { .v2 } else if exists("/sys/fs/cgroup/unified/cgroup.controllers")
+      {
         .hybrid
       } else { .v1 }
     let v2Controllers =

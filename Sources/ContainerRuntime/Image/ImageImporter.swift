@@ -1,7 +1,7 @@
-public import CRI
 import APIMachinery
-import Glibc
+public import CRI
 import GRPC
+import Glibc
 public import Logging
 import SwiftProtobuf
 

@@ -94,7 +94,9 @@ final class TarReader: Sendable {
     var bytes = [UInt8](repeating: 0, count: max(0, count))
     var done = 0
     while done < bytes.count {
-      let got = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress! + done, $0.count - done, offset + done) }
+      let got = bytes.withUnsafeMutableBytes {
+        pread(descriptor, $0.baseAddress! + done, $0.count - done, offset + done)
+      }
       if got < 0 && errno == EINTR { continue }
       guard got >= 0 else { throw SystemError("read archive") }
       if got == 0 { break }

@@ -171,10 +171,12 @@ final class GarbageCollector: Controller {
   }
 
   private func orphan(_ uid: String) async throws {
-    guard let (node, dependents) = graph.withLock({ graph -> (OwnerGraph.Node, [OwnerGraph.Node])? in
-      guard let node = graph.nodes[uid] else { return nil }
-      return (node, node.dependents.compactMap { graph.nodes[$0] })
-    }), let resource = resource(node.identity) else { return }
+    guard
+      let (node, dependents) = graph.withLock({ graph -> (OwnerGraph.Node, [OwnerGraph.Node])? in
+        guard let node = graph.nodes[uid] else { return nil }
+        return (node, node.dependents.compactMap { graph.nodes[$0] })
+      }), let resource = resource(node.identity)
+    else { return }
     for dependent in dependents {
       guard let location = self.resource(dependent.identity) else { continue }
       guard let live = try await fetch(dependent.identity, location), live.uid == dependent.identity.uid,

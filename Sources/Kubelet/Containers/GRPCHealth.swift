@@ -12,9 +12,12 @@ enum GRPCHealth {
     } catch let error as GRPCStatus {
       switch error.code {
       case .unimplemented:
-        return .failure("this server does not implement the grpc health protocol (grpc.health.v1.Health): \(error.message)")
+        return .failure(
+          "this server does not implement the grpc health protocol (grpc.health.v1.Health): \(error.message)")
       case .deadlineExceeded: return .failure("timeout: health rpc did not complete within \(timeout.goText)")
-      case .unavailable: return .failure("timeout: failed to connect service \"\(host):\(port)\" within \(timeout.goText): \(error.message)")
+      case .unavailable:
+        return .failure(
+          "timeout: failed to connect service \"\(host):\(port)\" within \(timeout.goText): \(error.message)")
       default: return .failure("error: health rpc probe failed: \(error)")
       }
     } catch {

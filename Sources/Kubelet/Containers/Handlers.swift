@@ -1,5 +1,5 @@
-import CRI
 import API
+import CRI
 import HTTP
 import NIOCore
 import NIOPosix

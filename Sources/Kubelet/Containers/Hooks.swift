@@ -5,14 +5,18 @@ struct Hooks: Sendable {
   let runner: any HandlerRunner
 
   /// Runs a hook against a running container; nil is success, else why not.
-  func run(_ hook: LifecycleHandler, pod: Pod, container: Container, containerID: String, podIP: String) async -> String? {
+  func run(_ hook: LifecycleHandler, pod: Pod, container: Container, containerID: String, podIP: String) async
+    -> String?
+  {
     if let exec = hook.exec {
       switch await runner.exec(containerID, exec.command, timeout: .zero) {
       case .success: return nil
       case .failure(let output):
-        return "Exec lifecycle hook (\(exec.command)) for Container \"\(container.name)\" in Pod \"\(pod.display)\" failed - error: command exited with non-zero code, message: \(FieldPaths.quote(output))"
+        return
+          "Exec lifecycle hook (\(exec.command)) for Container \"\(container.name)\" in Pod \"\(pod.display)\" failed - error: command exited with non-zero code, message: \(FieldPaths.quote(output))"
       case .error(let text):
-        return "Exec lifecycle hook (\(exec.command)) for Container \"\(container.name)\" in Pod \"\(pod.display)\" failed - error: \(text)"
+        return
+          "Exec lifecycle hook (\(exec.command)) for Container \"\(container.name)\" in Pod \"\(pod.display)\" failed - error: \(text)"
       }
     }
     if let get = hook.httpGet {
@@ -22,11 +26,14 @@ struct Hooks: Sendable {
       switch await runner.http(url, headers: get.httpHeaders.map { ($0.name, $0.value) }, timeout: .seconds(30)) {
       case .success: return nil
       case .failure(let text), .error(let text):
-        return "HTTP lifecycle hook (\(get.path)) for Container \"\(container.name)\" in Pod \"\(pod.display)\" failed - error: \(text)"
+        return
+          "HTTP lifecycle hook (\(get.path)) for Container \"\(container.name)\" in Pod \"\(pod.display)\" failed - error: \(text)"
       }
     }
     if let sleep = hook.sleep {
-      do { try await Task.sleep(for: .seconds(sleep.seconds)) } catch { return "container terminated before sleep hook finished" }
+      do { try await Task.sleep(for: .seconds(sleep.seconds)) } catch {
+        return "container terminated before sleep hook finished"
+      }
       return nil
     }
     return "invalid handler: \(pod.metadata.name)"

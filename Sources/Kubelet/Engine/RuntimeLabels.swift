@@ -48,7 +48,9 @@ func containerAnnotations(_ pod: Pod, _ container: Container, restartCount: Int)
   ]
   if let grace = pod.metadata.deletionGracePeriodSeconds { out[RuntimeKey.deletionGracePeriod] = String(grace) }
   if let grace = pod.spec.terminationGracePeriodSeconds { out[RuntimeKey.gracePeriod] = String(grace) }
-  if let hook = container.lifecycle?.preStop { out[RuntimeKey.preStop] = String(decoding: hook.encoded(), as: UTF8.self) }
+  if let hook = container.lifecycle?.preStop {
+    out[RuntimeKey.preStop] = String(decoding: hook.encoded(), as: UTF8.self)
+  }
   if !container.ports.isEmpty {
     out[RuntimeKey.ports] = String(decoding: container.ports.encoded(), as: UTF8.self)
   }

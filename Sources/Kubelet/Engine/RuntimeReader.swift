@@ -43,7 +43,7 @@ final class RuntimeReader: Sendable {
       out.hostNetwork = status.linux.namespaces.options.network == .node
       if !status.network.ip.isEmpty { out.ips = [status.network.ip] + status.network.additionalIps.map(\.ip) }
       return out
-    } catch where isNotFound(error) {
+    } catch  where isNotFound(error) {
       return nil
     }
   }
@@ -54,7 +54,7 @@ final class RuntimeReader: Sendable {
       let read = RuntimeContainer(try await engine.containerStatus(listed.id), sandboxID: listed.podSandboxID)
       if read.state == .exited { exited.withLock { $0[listed.id] = read } }
       return read
-    } catch where isNotFound(error) {
+    } catch  where isNotFound(error) {
       return nil
     }
   }

@@ -33,7 +33,9 @@ final class ImagePuller: Sendable {
   }
 
   /// The image, pulled if the policy says so. Throws `StartError`.
-  func ensure(_ pod: Pod, _ container: Container, sandbox: CRIPodSandboxConfig, secrets: [Secret]) async throws -> CRIImage {
+  func ensure(_ pod: Pod, _ container: Container, sandbox: CRIPodSandboxConfig, secrets: [Secret]) async throws
+    -> CRIImage
+  {
     guard let name = ImageNames.withDefaultTag(container.image) else {
       let message =
         "Failed to apply default image tag \"\(container.image)\": couldn't parse image name \"\(container.image)\": invalid reference format"
@@ -127,7 +129,8 @@ final class ImagePuller: Sendable {
     let total = Self.rounded(now.duration(to: done))
     events.container(
       pod, container, "Normal", "Pulled",
-      "Successfully pulled image \"\(container.image)\" in \(took) (\(total) including waiting). Image size: \(image.size) bytes.")
+      "Successfully pulled image \"\(container.image)\" in \(took) (\(total) including waiting). Image size: \(image.size) bytes."
+    )
     state.withLock { s in
       s.failures[key] = nil
       s.backOff.collect(now: done)

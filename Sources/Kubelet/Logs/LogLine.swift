@@ -91,5 +91,7 @@ struct LogFilter {
 
 /// Reads the times of log lines.
 enum LogTime {
-  static func parse(_ text: ArraySlice<UInt8>) -> MicroTime? { MicroTime(rfc3339: String(decoding: text, as: UTF8.self)) }
+  static func parse(_ text: ArraySlice<UInt8>) -> MicroTime? {
+    MicroTime(rfc3339: String(decoding: text, as: UTF8.self))
+  }
 }

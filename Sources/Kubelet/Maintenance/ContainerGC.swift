@@ -12,20 +12,25 @@ enum ContainerGCDecision {
   }
 
   /// Containers to remove: all of gone pods, all but the newest few of each name of others.
-  static func containers(_ ended: [Ended], livePods: Set<String>, keep: Int, minimumAge: Duration, now: ContinuousTime) -> [String] {
+  static func containers(_ ended: [Ended], livePods: Set<String>, keep: Int, minimumAge: Duration, now: ContinuousTime)
+    -> [String]
+  {
     var out: [String] = []
     for (_, group) in Dictionary(grouping: ended, by: { "\($0.uid)/\($0.name)" }) {
       let newest = group.sorted { $0.createdAt > $1.createdAt }
       let spared = livePods.contains(group[0].uid) ? keep : 0
       for container in newest.dropFirst(spared)
-      where ContinuousTime(nanoseconds: container.createdAt).duration(to: now) >= minimumAge { out.append(container.id) }
+      where ContinuousTime(nanoseconds: container.createdAt).duration(to: now) >= minimumAge {
+        out.append(container.id)
+      }
     }
     return out.sorted()
   }
 
   /// Sandboxes to remove: those without containers that are not ready, the newest of each living pod spared.
   static func sandboxes(
-    _ all: [(id: String, uid: String, ready: Bool, createdAt: Int64)], withContainers: Set<String>, livePods: Set<String>
+    _ all: [(id: String, uid: String, ready: Bool, createdAt: Int64)], withContainers: Set<String>,
+    livePods: Set<String>
   ) -> [String] {
     var out: [String] = []
     for (uid, group) in Dictionary(grouping: all, by: \.uid) {
@@ -49,7 +54,9 @@ struct ContainerGC: Sendable {
     do {
       let containers = try await engine.listContainers(CRIContainerFilter())
       let ended = containers.filter { $0.state == .containerExited }.compactMap { one -> ContainerGCDecision.Ended? in
-        guard let uid = one.labels[RuntimeKey.podUID], let name = one.labels[RuntimeKey.containerName] else { return nil }
+        guard let uid = one.labels[RuntimeKey.podUID], let name = one.labels[RuntimeKey.containerName] else {
+          return nil
+        }
         return .init(id: one.id, uid: uid, name: name, createdAt: one.createdAt)
       }
       let doomed = ContainerGCDecision.containers(

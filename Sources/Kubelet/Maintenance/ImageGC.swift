@@ -34,7 +34,9 @@ final class ImageGC: Sendable {
     do {
       let inUse = try await detect()
       let path = try await engine.imageFileSystems().first?.fsID.mountpoint ?? configuration.rootDirectory
-      guard let disk = Machine.fileSystem(path) ?? Machine.fileSystem(configuration.rootDirectory), disk.size > 0 else { return }
+      guard let disk = Machine.fileSystem(path) ?? Machine.fileSystem(configuration.rootDirectory), disk.size > 0 else {
+        return
+      }
       let used = 100 - Int(disk.free * 100 / disk.size)
       guard used >= configuration.imageGCHighThresholdPercent else { return }
       var toFree = disk.size * Int64(100 - configuration.imageGCLowThresholdPercent) / 100 - disk.free
@@ -51,7 +53,8 @@ final class ImageGC: Sendable {
       if toFree > 0 {
         events(
           "Warning", "FreeDiskSpaceFailed",
-          "Failed to garbage collect required amount of images. Attempted to free \(toFree) bytes more than could be freed.")
+          "Failed to garbage collect required amount of images. Attempted to free \(toFree) bytes more than could be freed."
+        )
       }
     } catch {
       logger.debug("collecting images failed", metadata: ["error": "\(describe(error))"])
@@ -59,7 +62,9 @@ final class ImageGC: Sendable {
   }
 
   /// Which images to remove, in order. Pure.
-  static func candidates(_ records: [String: Record], inUse: Set<String>, minimumAge: Duration, now: ContinuousTime) -> [String] {
+  static func candidates(_ records: [String: Record], inUse: Set<String>, minimumAge: Duration, now: ContinuousTime)
+    -> [String]
+  {
     records.filter { !inUse.contains($0.key) && $0.value.firstSeen.duration(to: now) >= minimumAge }
       .sorted { ($0.value.lastUsed, $0.value.firstSeen, $0.key) < ($1.value.lastUsed, $1.value.firstSeen, $1.key) }
       .map(\.key)
@@ -73,7 +78,9 @@ final class ImageGC: Sendable {
     let now = clock()
     for image in images {
       let names = [image.id] + image.repoTags + image.repoDigests
-      if image.pinned || names.contains(where: { references.contains($0) || $0 == configuration.podInfraContainerImage }) {
+      if image.pinned
+        || names.contains(where: { references.contains($0) || $0 == configuration.podInfraContainerImage })
+      {
         inUse.insert(image.id)
       }
     }

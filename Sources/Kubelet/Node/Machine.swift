@@ -55,7 +55,8 @@ struct Machine: Sendable {
   }
 
   private static func osImage() -> String {
-    for line in ((try? Files.text("/etc/os-release")) ?? "").split(separator: "\n") where line.hasPrefix("PRETTY_NAME=") {
+    for line in ((try? Files.text("/etc/os-release")) ?? "").split(separator: "\n") where line.hasPrefix("PRETTY_NAME=")
+    {
       return String(line.dropFirst("PRETTY_NAME=".count)).filter { $0 != "\"" }
     }
     return "Unknown"
@@ -73,8 +74,12 @@ struct Machine: Sendable {
   private static func hugePages() -> [String: Int64] {
     var out: [String: Int64] = [:]
     for name in (try? Files.list("/sys/kernel/mm/hugepages")) ?? [] {
-      guard name.hasPrefix("hugepages-"), name.hasSuffix("kB"), let kib = Int64(name.dropFirst(10).dropLast(2)) else { continue }
-      let count = (try? Files.text("/sys/kernel/mm/hugepages/\(name)/nr_hugepages")).flatMap { Int64($0.filter(\.isNumber)) }
+      guard name.hasPrefix("hugepages-"), name.hasSuffix("kB"), let kib = Int64(name.dropFirst(10).dropLast(2)) else {
+        continue
+      }
+      let count = (try? Files.text("/sys/kernel/mm/hugepages/\(name)/nr_hugepages")).flatMap {
+        Int64($0.filter(\.isNumber))
+      }
       let size = kib >= 1 << 20 ? "\(kib >> 20)Gi" : "\(kib >> 10)Mi"
       out["hugepages-\(size)"] = (count ?? 0) * kib * 1024
     }

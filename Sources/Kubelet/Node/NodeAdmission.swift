@@ -27,19 +27,25 @@ enum NodeAdmission {
       .map { $0.matches(labels: labels, nodeName: node.metadata.name) } ?? true
     if !selected || !affine {
       return AdmissionRefusal(
-        reason: "NodeAffinity", message: "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
+        reason: "NodeAffinity",
+        message: "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
     }
     for port in hostPorts(pod) where admitted.contains(where: { hostPorts($0).contains(port) }) {
       return AdmissionRefusal(
         reason: "NodePorts",
-        message: "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports")
+        message:
+          "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports")
     }
-    if !pod.isStatic, let taint = node.spec.taints.first(where: { taint in
-      taint.effect == "NoExecute" && !pod.spec.tolerations.tolerate(taint)
-    }) {
+    if !pod.isStatic,
+      let taint = node.spec.taints.first(where: { taint in
+        taint.effect == "NoExecute" && !pod.spec.tolerations.tolerate(taint)
+      })
+    {
       return AdmissionRefusal(
         reason: "TaintToleration",
-        message: "Pod was rejected: Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate (\(taint.key))")
+        message:
+          "Pod was rejected: Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate (\(taint.key))"
+      )
     }
     return nil
   }
@@ -49,7 +55,9 @@ enum NodeAdmission {
     if let most = allocatable["pods"]?.value, Int64(admitted.count) + 1 > most {
       return AdmissionRefusal(
         reason: "OutOfpods",
-        message: "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: \(admitted.count), capacity: \(most)")
+        message:
+          "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: \(admitted.count), capacity: \(most)"
+      )
     }
     for (name, wanted) in requests(pod).sorted(by: { $0.key < $1.key }) where !wanted.isZero {
       guard let has = allocatable[name] else { continue }
@@ -58,7 +66,9 @@ enum NodeAdmission {
         func number(_ quantity: Quantity) -> Int64 { name == "cpu" ? quantity.milliValue : quantity.value }
         return AdmissionRefusal(
           reason: "OutOf\(name)",
-          message: "Pod was rejected: Node didn't have enough resource: \(name), requested: \(number(wanted)), used: \(number(used)), capacity: \(number(has))")
+          message:
+            "Pod was rejected: Node didn't have enough resource: \(name), requested: \(number(wanted)), used: \(number(used)), capacity: \(number(has))"
+        )
       }
     }
     return nil

@@ -1,6 +1,6 @@
 import API
-import Client
 import CRI
+import Client
 import Logging
 import Synchronization
 
@@ -35,7 +35,8 @@ final class NodeKeeper: Sendable {
 
   init(
     client: APIClient?, engine: any ContainerEngine, configuration: KubeletConfiguration, machine: Machine,
-    hostIPs: [String], events: EventRecorder?, clock: @escaping @Sendable () -> ContinuousTime, problem: @escaping @Sendable () -> String?,
+    hostIPs: [String], events: EventRecorder?, clock: @escaping @Sendable () -> ContinuousTime,
+    problem: @escaping @Sendable () -> String?,
     volumesInUse: @escaping @Sendable () -> [String], onReady: @escaping @Sendable () -> Void, logger: Logger
   ) {
     self.client = client
@@ -67,7 +68,8 @@ final class NodeKeeper: Sendable {
   var facts: NodeFacts {
     let node = node
     return NodeFacts(
-      hostIPs: hostIPs, allocatable: node.status.allocatable, memoryCapacity: machine.memory, labels: node.metadata.labels)
+      hostIPs: hostIPs, allocatable: node.status.allocatable, memoryCapacity: machine.memory,
+      labels: node.metadata.labels)
   }
 
   /// The informer saw the node.
@@ -108,7 +110,9 @@ final class NodeKeeper: Sendable {
         }
       }
     } catch {
-      state.withLock { $0.runtimeProblem = "container runtime status check may not have completed yet: \(describe(error))" }
+      state.withLock {
+        $0.runtimeProblem = "container runtime status check may not have completed yet: \(describe(error))"
+      }
     }
   }
 
@@ -192,7 +196,9 @@ final class NodeKeeper: Sendable {
       return s.wasReady
     }
     guard before != ready else { return }
-    event("Normal", ready ? "NodeReady" : "NodeNotReady", "Node \(configuration.nodeName) status is now: \(ready ? "NodeReady" : "NodeNotReady")")
+    event(
+      "Normal", ready ? "NodeReady" : "NodeNotReady",
+      "Node \(configuration.nodeName) status is now: \(ready ? "NodeReady" : "NodeNotReady")")
   }
 
   func event(_ type: String, _ reason: String, _ message: String) {
@@ -210,7 +216,9 @@ final class NodeKeeper: Sendable {
       let found = try await client.get(Node.self, name: configuration.nodeName)
       let wanted = local()
       var labels: [String: JSONValue] = [:]
-      for (key, value) in wanted.metadata.labels where found.metadata.labels[key] != value { labels[key] = .string(value) }
+      for (key, value) in wanted.metadata.labels where found.metadata.labels[key] != value {
+        labels[key] = .string(value)
+      }
       if !labels.isEmpty, configuration.registerNode {
         let patch = JSONValue.object(["metadata": .object(["labels": .object(labels)])])
         do {
@@ -278,7 +286,8 @@ final class NodeKeeper: Sendable {
     if let problem = problem() { problems.append("PLEG is not healthy: \(problem)") }
     return NodeStatusInput(
       machine: machine, configuration: configuration, hostIPs: hostIPs, port: port, runtime: "\(name)://\(version)",
-      images: images, volumesInUse: volumesInUse(), problems: problems, diskSize: disk?.size ?? 0, diskFree: disk?.free ?? 0,
+      images: images, volumesInUse: volumesInUse(), problems: problems, diskSize: disk?.size ?? 0,
+      diskFree: disk?.free ?? 0,
       memoryAvailable: Machine.memory("MemAvailable"), previous: previous, now: clock().time)
   }
 

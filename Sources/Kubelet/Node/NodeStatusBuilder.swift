@@ -81,7 +81,8 @@ enum NodeStatusBuilder {
     let memoryKept = (try? Quantity(parsing: input.configuration.evictionMemoryAvailable))?.value ?? 0
     let memory = input.memoryAvailable < memoryKept
     let disk =
-      input.diskSize > 0 && input.diskFree < input.diskSize / 100 * Int64(input.configuration.evictionNodeFSAvailablePercent)
+      input.diskSize > 0
+      && input.diskFree < input.diskSize / 100 * Int64(input.configuration.evictionNodeFSAvailablePercent)
     let computed = [
       make(
         "MemoryPressure", memory, memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
@@ -99,7 +100,9 @@ enum NodeStatusBuilder {
     return computed + input.previous.conditions.filter { other in !computed.contains { $0.type == other.type } }
   }
 
-  private static func make(_ type: String, _ status: Bool, _ reason: String, _ message: String, _ input: NodeStatusInput)
+  private static func make(
+    _ type: String, _ status: Bool, _ reason: String, _ message: String, _ input: NodeStatusInput
+  )
     -> NodeCondition
   {
     var out = NodeCondition()

@@ -4,7 +4,9 @@ import Yams
 /// Reads manifests, JSON or YAML, as JSON.
 enum ManifestText {
   static func json(_ bytes: [UInt8]) throws -> [UInt8] {
-    let first = bytes.first { ![UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\t"), UInt8(ascii: "\r")].contains($0) }
+    let first = bytes.first {
+      ![UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\t"), UInt8(ascii: "\r")].contains($0)
+    }
     if first == UInt8(ascii: "{") { return bytes }
     guard let node = try Yams.compose(yaml: String(decoding: bytes, as: UTF8.self)) else { return [] }
     return value(node).encoded()

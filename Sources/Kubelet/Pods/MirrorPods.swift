@@ -15,7 +15,9 @@ struct MirrorPods: Sendable {
     guard let client else { return }
     let hash = pod.metadata.annotations[RuntimeKey.configHash] ?? ""
     if let mirror = current(pod.key), mirror.isMirror {
-      if mirror.metadata.annotations[RuntimeKey.configMirror] == hash, mirror.metadata.deletionTimestamp == nil { return }
+      if mirror.metadata.annotations[RuntimeKey.configMirror] == hash, mirror.metadata.deletionTimestamp == nil {
+        return
+      }
       await remove(pod)
     }
     guard let node = node() else { return }

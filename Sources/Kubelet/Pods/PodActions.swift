@@ -126,7 +126,9 @@ enum PodActionComputer {
     }
     let wanted = pod.spec.containers.indices.filter { index in
       let container = pod.spec.containers[index]
-      guard policy(of: container, pod) == "OnFailure", let status = runtime.container(container.name) else { return true }
+      guard policy(of: container, pod) == "OnFailure", let status = runtime.container(container.name) else {
+        return true
+      }
       return !(status.state == .exited && status.exitCode == 0)
     }
     if wanted.isEmpty, pod.spec.containers.contains(where: { runtime.container($0.name) != nil }) {

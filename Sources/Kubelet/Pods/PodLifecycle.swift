@@ -103,7 +103,9 @@ struct PodLifecycle: Sendable {
   mutating func begin() { due = nil }
 
   /// A sync ended. `again` asks for another at once.
-  mutating func synced(terminal: Bool, again: Bool, failed: Bool, retryAt: ContinuousTime?, resync: Duration, now: ContinuousTime) {
+  mutating func synced(
+    terminal: Bool, again: Bool, failed: Bool, retryAt: ContinuousTime?, resync: Duration, now: ContinuousTime
+  ) {
     guard phase == .syncing else { return }
     if terminal {
       phase = .terminating

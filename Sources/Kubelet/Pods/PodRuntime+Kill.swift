@@ -1,6 +1,6 @@
-import Logging
 import API
 import CRI
+import Logging
 
 extension PodRuntime {
   /// The shortest time a container gets to end by itself.
@@ -15,21 +15,25 @@ extension PodRuntime {
     let sidecars = shown.spec.initContainers.filter(\.isSidecar).map(\.name)
     await withTaskGroup(of: Void.self) { group in
       for container in running where !sidecars.contains(container.name) {
-        group.addTask { await self.killContainer(shown, Self.spec(shown, container), container, message: "", reason: .podDeleted, override: override) }
+        group.addTask {
+          await self.killContainer(
+            shown, Self.spec(shown, container), container, message: "", reason: .podDeleted, override: override)
+        }
       }
     }
     for name in sidecars.reversed() {
       for container in running where container.name == name {
         let total = override ?? Self.grace(shown, container)
         let left = max(total - begun.duration(to: d.clock()).components.seconds, Self.minimumGrace)
-        await killContainer(shown, Self.spec(shown, container), container, message: "", reason: .podDeleted, override: left)
+        await killContainer(
+          shown, Self.spec(shown, container), container, message: "", reason: .podDeleted, override: left)
       }
     }
     try Task.checkCancellation()
     for sandbox in runtime.sandboxes where sandbox.ready {
       do {
         try await d.engine.stopPodSandbox(sandbox.id)
-      } catch where isNotFound(error) {
+      } catch  where isNotFound(error) {
         continue
       }
     }
@@ -57,7 +61,7 @@ extension PodRuntime {
     if grace < Self.minimumGrace { grace = Self.minimumGrace }
     do {
       try await d.engine.stopContainer(container.id, graceSeconds: grace)
-    } catch where isNotFound(error) {
+    } catch  where isNotFound(error) {
       return
     } catch {
       d.logger.warning(

@@ -1,7 +1,7 @@
-import Logging
 import API
 import CRI
 import GRPC
+import Logging
 
 extension PodRuntime {
   /// Image, container, start, postStart: each failure is told as an event and thrown as a `StartError`.
@@ -98,7 +98,8 @@ extension PodRuntime {
     return try ContainerConfigs.make(
       ContainerConfigInput(
         pod: pod, container: container, restartCount: restartCount, image: image, volumes: place.volumes,
-        environment: environment, hostsFile: try hostsFile(pod, directory, place.podIPs), terminationLog: terminationLog,
+        environment: environment, hostsFile: try hostsFile(pod, directory, place.podIPs),
+        terminationLog: terminationLog,
         targetID: target, memoryCapacity: facts.memoryCapacity, configuration: d.configuration))
   }
 

@@ -177,7 +177,9 @@ final class PodRuntime: Sendable {
 
   // MARK: Back-off
 
-  private func backOff(_ pod: Pod, _ container: Container, _ runtime: RuntimePod) -> (reason: WaitingReason, end: ContinuousTime)? {
+  private func backOff(_ pod: Pod, _ container: Container, _ runtime: RuntimePod) -> (
+    reason: WaitingReason, end: ContinuousTime
+  )? {
     guard let last = runtime.containers.first(where: { $0.name == container.name && $0.state == .exited }) else {
       return nil
     }

@@ -120,7 +120,9 @@ final class PodSyncer: PodWork {
     return runtime
   }
 
-  private func status(_ pod: Pod, _ runtime: RuntimePod, terminal: Bool = false, verdict: PodVerdict? = nil) -> PodStatus {
+  private func status(_ pod: Pod, _ runtime: RuntimePod, terminal: Bool = false, verdict: PodVerdict? = nil)
+    -> PodStatus
+  {
     let now = p.clock().time
     return PodStatusBuilder.build(
       PodStatusInput(
@@ -130,7 +132,9 @@ final class PodSyncer: PodWork {
         terminal: terminal, verdict: verdict.map { ($0.reason, $0.message) }, now: now))
   }
 
-  private func report(_ pod: Pod, _ runtime: RuntimePod, terminal: Bool = false, verdict: PodVerdict? = nil) -> PodStatus {
+  private func report(_ pod: Pod, _ runtime: RuntimePod, terminal: Bool = false, verdict: PodVerdict? = nil)
+    -> PodStatus
+  {
     let status = status(pod, runtime, terminal: terminal, verdict: verdict)
     p.statuses.set(pod, status)
     return status
@@ -151,7 +155,8 @@ final class PodSyncer: PodWork {
       } else {
         p.events.pod(
           pod, "Warning", "FailedToRetrieveImagePullSecret",
-          "Unable to retrieve some image pull secrets (\(reference.name)); attempting to pull the image may not succeed.")
+          "Unable to retrieve some image pull secrets (\(reference.name)); attempting to pull the image may not succeed."
+        )
       }
     }
     return out

@@ -33,7 +33,8 @@ struct StaticPods: Sendable {
     pod.metadata.annotations[RuntimeKey.configSource] = "file"
     pod.spec.nodeName = nodeName
     // Static pods stay whatever happens to the node.
-    if !pod.spec.tolerations.contains(where: { $0.operator == "Exists" && $0.key.isEmpty && $0.effect == "NoExecute" }) {
+    if !pod.spec.tolerations.contains(where: { $0.operator == "Exists" && $0.key.isEmpty && $0.effect == "NoExecute" })
+    {
       var toleration = Toleration()
       toleration.operator = "Exists"
       toleration.effect = "NoExecute"

@@ -1,7 +1,9 @@
 import API
 
 /// The three kinds of probe.
-enum ProbeKind: String, Sendable, Hashable, CaseIterable { case startup = "Startup", readiness = "Readiness", liveness = "Liveness" }
+enum ProbeKind: String, Sendable, Hashable, CaseIterable {
+  case startup = "Startup", readiness = "Readiness", liveness = "Liveness"
+}
 
 /// Counts the results of one probe of one container until they mean something. Pure.
 ///

@@ -165,9 +165,11 @@ final class ProbeManager: Sendable {
   private func check(_ spec: Probe, _ container: Container, _ id: String, _ podIP: String) async -> HandlerResult {
     let timeout = Duration.seconds(Int64(spec.timeoutSeconds == 0 ? 1 : spec.timeoutSeconds))
     if let exec = spec.exec {
-      return await runner.exec(id, exec.command.map { argument in
-        expand(argument) { name in container.env.first { $0.name == name && $0.valueFrom == nil }?.value }
-      }, timeout: timeout)
+      return await runner.exec(
+        id,
+        exec.command.map { argument in
+          expand(argument) { name in container.env.first { $0.name == name && $0.valueFrom == nil }?.value }
+        }, timeout: timeout)
     }
     if let get = spec.httpGet {
       guard let url = ProbeTargets.url(get, container: container, podIP: podIP) else {
@@ -176,7 +178,9 @@ final class ProbeManager: Sendable {
       return await runner.http(url, headers: get.httpHeaders.map { ($0.name, $0.value) }, timeout: timeout)
     }
     if let socket = spec.tcpSocket {
-      guard let port = ProbeTargets.port(socket.port, container) else { return .error("couldn't find port: \(socket.port)") }
+      guard let port = ProbeTargets.port(socket.port, container) else {
+        return .error("couldn't find port: \(socket.port)")
+      }
       return await runner.tcp(host: socket.host.isEmpty ? podIP : socket.host, port: port, timeout: timeout)
     }
     if let grpc = spec.grpc {

@@ -1,5 +1,5 @@
-import CRI
 import API
+import CRI
 import HTTP
 
 extension KubeletHandler {
@@ -49,22 +49,26 @@ extension KubeletHandler {
       uid: pod.metadata.uid, name: pod.metadata.name, namespace: pod.metadata.namespace)
     let all = runtime.containers.filter { $0.name == name }
     if previous {
-      guard let last = all.dropFirst().first(where: { $0.state == .exited })
-        // A container that waits for its restart: its end is the previous one.
-        ?? (all.first?.state == .exited && waits(pod, name) ? all.first : nil)
+      guard
+        let last = all.dropFirst().first(where: { $0.state == .exited })
+          // A container that waits for its restart: its end is the previous one.
+          ?? (all.first?.state == .exited && waits(pod, name) ? all.first : nil)
       else {
-        throw StatusError.badRequest("previous terminated container \"\(name)\" in pod \"\(pod.metadata.name)\" not found")
+        throw StatusError.badRequest(
+          "previous terminated container \"\(name)\" in pod \"\(pod.metadata.name)\" not found")
       }
       return (last.logPath, last.id)
     }
     guard let current = all.first(where: { $0.state != .created }) ?? all.first else {
-      let status = (pod.status.initContainerStatuses + pod.status.containerStatuses + pod.status.ephemeralContainerStatuses)
+      let status =
+        (pod.status.initContainerStatuses + pod.status.containerStatuses + pod.status.ephemeralContainerStatuses)
         .first { $0.name == name }
       if let waiting = status?.state.waiting {
         switch waiting.reason {
         case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
           throw StatusError.badRequest(
-            "container \"\(name)\" in pod \"\(pod.metadata.name)\" is waiting to start: \(waiting.reason == "ErrImagePull" || waiting.reason == "ImagePullBackOff" ? "trying and failing to pull image" : waiting.reason)")
+            "container \"\(name)\" in pod \"\(pod.metadata.name)\" is waiting to start: \(waiting.reason == "ErrImagePull" || waiting.reason == "ImagePullBackOff" ? "trying and failing to pull image" : waiting.reason)"
+          )
         default:
           throw StatusError.badRequest(
             "container \"\(name)\" in pod \"\(pod.metadata.name)\" is waiting to start: \(waiting.reason)")
@@ -93,15 +97,22 @@ extension KubeletHandler {
       case "timestamps": out.timestamps = isTrue(text)
       case "tailLines" where text != "all" && !text.isEmpty:
         let value = try number(name, text)
-        if value < 0 { throw ContainerConfigError(description: "tailLines: Invalid value: \(value): must be greater than or equal to 0") }
+        if value < 0 {
+          throw ContainerConfigError(
+            description: "tailLines: Invalid value: \(value): must be greater than or equal to 0")
+        }
         out.tailLines = value
       case "limitBytes":
         let value = try number(name, text)
-        if value < 1 { throw ContainerConfigError(description: "limitBytes: Invalid value: \(value): must be greater than 0") }
+        if value < 1 {
+          throw ContainerConfigError(description: "limitBytes: Invalid value: \(value): must be greater than 0")
+        }
         out.limitBytes = value
       case "sinceSeconds":
         let value = try number(name, text)
-        if value < 1 { throw ContainerConfigError(description: "sinceSeconds: Invalid value: \(value): must be greater than 0") }
+        if value < 1 {
+          throw ContainerConfigError(description: "sinceSeconds: Invalid value: \(value): must be greater than 0")
+        }
         out.since = MicroTime.now.adding(seconds: -Int64(value))
       case "sinceTime":
         guard let time = MicroTime(rfc3339: text) else {
@@ -131,7 +142,8 @@ extension KubeletHandler {
           return "<a href=\"\(shown)\">\(shown)</a>"
         }
         return HTTPResponse(
-          contentType: "text/html; charset=utf-8", bytes: Array("<pre>\n\(lines.joined(separator: "\n"))\n</pre>\n".utf8))
+          contentType: "text/html; charset=utf-8",
+          bytes: Array("<pre>\n\(lines.joined(separator: "\n"))\n</pre>\n".utf8))
       }
       return HTTPResponse(contentType: "text/plain; charset=utf-8", bytes: try Files.read(real))
     } catch {

@@ -103,12 +103,16 @@ extension KubeletHandler {
 
   /// Both ends speak SPDY: the bytes pass unread. The protocol is the first of the client's that the runtime knows.
   private func pass(_ head: HTTPRequestHead, _ url: String) async throws -> UpgradeDecision {
-    let known = [RemoteProtocols.spdyExec, "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io", RemoteProtocols.spdyPortForward]
+    let known = [
+      RemoteProtocols.spdyExec, "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io",
+      RemoteProtocols.spdyPortForward,
+    ]
     let offered = head.headers.values(RemoteProtocols.versionHeader).flatMap { $0.split(separator: ",") }.map {
       String($0.filter { $0 != " " })
     }
     guard let chosen = offered.first(where: { known.contains($0) }) else {
-      var refusal = failure(403, "unable to upgrade: unable to negotiate protocol: client supports \(offered), server accepts \(known)")
+      var refusal = failure(
+        403, "unable to upgrade: unable to negotiate protocol: client supports \(offered), server accepts \(known)")
       for name in known { refusal.headers.add("X-Accepted-Stream-Protocol-Versions", name) }
       return .refuse(refusal)
     }

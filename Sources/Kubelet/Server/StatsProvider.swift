@@ -25,7 +25,10 @@ final class StatsProvider: Sendable {
   /// The last reading by container, from which rates follow where the runtime gives none.
   private let last = Mutex<[String: (nanoseconds: UInt64, at: Int64)]>([:])
 
-  init(engine: any ContainerEngine, nodeName: String, rootDirectory: String, clock: @escaping @Sendable () -> ContinuousTime) {
+  init(
+    engine: any ContainerEngine, nodeName: String, rootDirectory: String,
+    clock: @escaping @Sendable () -> ContinuousTime
+  ) {
     self.engine = engine
     self.nodeName = nodeName
     self.rootDirectory = rootDirectory
@@ -40,7 +43,9 @@ final class StatsProvider: Sendable {
       guard let pod = labels[RuntimeKey.podName], let container = labels[RuntimeKey.containerName] else { return nil }
       let used = one.cpu.usageCoreNanoSeconds.value
       var rate = one.cpu.usageNanoCores.value
-      if rate == 0, let before = last.withLock({ $0[one.attributes.id] }), one.cpu.timestamp > before.at, used >= before.nanoseconds {
+      if rate == 0, let before = last.withLock({ $0[one.attributes.id] }), one.cpu.timestamp > before.at,
+        used >= before.nanoseconds
+      {
         rate = UInt64(Double(used - before.nanoseconds) / Double(one.cpu.timestamp - before.at) * 1e9)
       }
       return Usage(
@@ -70,8 +75,11 @@ final class StatsProvider: Sendable {
           "podRef": .object(["name": .string(first.pod), "namespace": .string(first.namespace), "uid": .string(uid)]),
           "startTime": .string(now.description),
           "containers": .array(group.map { container($0) }),
-          "cpu": cpu(group.reduce(0) { $0 + $1.cpuNanoCores }, group.reduce(0) { $0 + $1.cpuNanoseconds }, first.timestamp),
-          "memory": memory(group.reduce(0) { $0 + $1.workingSet }, group.reduce(0) { $0 + $1.usage }, group.reduce(0) { $0 + $1.rss }, first.timestamp),
+          "cpu": cpu(
+            group.reduce(0) { $0 + $1.cpuNanoCores }, group.reduce(0) { $0 + $1.cpuNanoseconds }, first.timestamp),
+          "memory": memory(
+            group.reduce(0) { $0 + $1.workingSet }, group.reduce(0) { $0 + $1.usage }, group.reduce(0) { $0 + $1.rss },
+            first.timestamp),
         ]))
     }
     return .object(["node": node(now), "pods": .array(pods)])
@@ -116,7 +124,8 @@ final class StatsProvider: Sendable {
 
   private func memory(_ workingSet: UInt64, _ usage: UInt64, _ rss: UInt64, _ at: Int64) -> JSONValue {
     .object([
-      "time": .string(Time(seconds: at / 1_000_000_000).description), "workingSetBytes": .int(Int64(clamping: workingSet)),
+      "time": .string(Time(seconds: at / 1_000_000_000).description),
+      "workingSetBytes": .int(Int64(clamping: workingSet)),
       "usageBytes": .int(Int64(clamping: usage)), "rssBytes": .int(Int64(clamping: rss)),
     ])
   }
@@ -136,7 +145,9 @@ final class StatsProvider: Sendable {
     }
     family(
       "container_cpu_usage_seconds_total", "Cumulative cpu time consumed by the container in core-seconds", "counter",
-      all.map { "container_cpu_usage_seconds_total\(labels($0)) \(Double($0.cpuNanoseconds) / 1e9) \($0.timestamp / 1_000_000)" })
+      all.map {
+        "container_cpu_usage_seconds_total\(labels($0)) \(Double($0.cpuNanoseconds) / 1e9) \($0.timestamp / 1_000_000)"
+      })
     family(
       "container_memory_working_set_bytes", "Current working set of the container in bytes", "gauge",
       all.map { "container_memory_working_set_bytes\(labels($0)) \($0.workingSet) \($0.timestamp / 1_000_000)" })
@@ -147,7 +158,9 @@ final class StatsProvider: Sendable {
     family(
       "node_memory_working_set_bytes", "Current working set of the node in bytes", "gauge",
       ["node_memory_working_set_bytes \(Machine.memory("MemTotal") - Machine.memory("MemAvailable")) \(now)"])
-    let pods = Dictionary(grouping: all, by: \.uid).values.compactMap { group in group.first.map { (first: $0, group: group) } }
+    let pods = Dictionary(grouping: all, by: \.uid).values.compactMap { group in
+      group.first.map { (first: $0, group: group) }
+    }
     func podLabels(_ usage: Usage) -> String { "{namespace=\"\(usage.namespace)\",pod=\"\(usage.pod)\"}" }
     family(
       "pod_cpu_usage_seconds_total", "Cumulative cpu time consumed by the pod in core-seconds", "counter",
@@ -159,7 +172,9 @@ final class StatsProvider: Sendable {
       pods.map {
         "pod_memory_working_set_bytes\(podLabels($0.first)) \($0.group.reduce(0) { $0 + $1.workingSet }) \($0.first.timestamp / 1_000_000)"
       })
-    family("resource_scrape_error", "1 if there was an error while getting container metrics, 0 otherwise", "gauge", ["resource_scrape_error 0"])
+    family(
+      "resource_scrape_error", "1 if there was an error while getting container metrics, 0 otherwise", "gauge",
+      ["resource_scrape_error 0"])
     return out
   }
 }

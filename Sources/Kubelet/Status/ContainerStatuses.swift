@@ -30,7 +30,8 @@ struct ContainerStatusBuilder {
   func ephemeralStatuses() -> [ContainerStatus] {
     pod.spec.ephemeralContainers.map { Container($0) }.compactMap { container in
       runtime.container(container.name).map { convert($0, container) }
-        ?? status(container, nil, previous.ephemeralContainerStatuses.first { $0.name == container.name }, isInit: false)
+        ?? status(
+          container, nil, previous.ephemeralContainerStatuses.first { $0.name == container.name }, isInit: false)
     }
   }
 
@@ -51,7 +52,8 @@ struct ContainerStatusBuilder {
       $0.state == .exited || $0.state == .unknown
     }) {
       out.lastState = convert(earlier, container).state
-    } else if let old, old.containerID != out.containerID, old.state.terminated != nil, old.restartCount < out.restartCount
+    } else if let old, old.containerID != out.containerID, old.state.terminated != nil,
+      old.restartCount < out.restartCount
     {
       out.lastState = old.state
     } else if let old, old.containerID == out.containerID, old.lastState.terminated?.containerID != out.containerID {
@@ -65,7 +67,8 @@ struct ContainerStatusBuilder {
     }
     // A container that ended and will be started again is shown as waiting, with its end as its last state.
     if out.state.terminated != nil, let why = reasons[container.name],
-      PodActionComputer.shouldRestart(container, pod, current) && !(isInit && !container.isSidecar && current.exitCode == 0)
+      PodActionComputer.shouldRestart(container, pod, current)
+        && !(isInit && !container.isSidecar && current.exitCode == 0)
     {
       out.lastState = out.state
       out.state = ContainerState()
@@ -83,7 +86,9 @@ struct ContainerStatusBuilder {
     out.lastState = old?.lastState ?? ContainerState()
     out.volumeMounts = mountStatuses(container)
     out.started = false
-    if let old, old.state.terminated != nil, isInit || pod.metadata.deletionTimestamp != nil || !mayRestart(container, old) {
+    if let old, old.state.terminated != nil,
+      isInit || pod.metadata.deletionTimestamp != nil || !mayRestart(container, old)
+    {
       // Cleaned up since: what was said about its end stays true.
       var kept = old
       kept.ready = isInit && old.state.terminated?.exitCode == 0
@@ -93,7 +98,8 @@ struct ContainerStatusBuilder {
       // The runtime has forgotten it, but the containers that came after prove that it succeeded.
       out.state.terminated = ContainerStateTerminated()
       out.state.terminated?.reason = "Completed"
-      out.state.terminated?.message = "Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally"
+      out.state.terminated?.message =
+        "Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally"
       out.ready = true
       return out
     }

@@ -86,7 +86,9 @@ final class StatusManager: Sendable {
     }
     do {
       var after = target
-      if let patch = StatusPatch.make(from: target.status, to: merged(entry.status, target.status), uid: target.metadata.uid) {
+      if let patch = StatusPatch.make(
+        from: target.status, to: merged(entry.status, target.status), uid: target.metadata.uid)
+      {
         after = try await client.patch(
           Pod.self, namespace: key.namespace, name: key.name, .strategic(patch), subresource: "status")
       }

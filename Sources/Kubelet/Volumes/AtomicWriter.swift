@@ -18,7 +18,9 @@ struct AtomicWriter: Sendable {
 
   /// Writes the files; true when something changed. `prepare` sees the new directory before anybody else does.
   @discardableResult
-  func write(_ files: [String: ProjectedFile], stamp: String, prepare: (String) throws -> Void = { _ in }) throws -> Bool {
+  func write(_ files: [String: ProjectedFile], stamp: String, prepare: (String) throws -> Void = { _ in }) throws
+    -> Bool
+  {
     for path in files.keys { try Self.validate(path) }
     let dataLink = "\(directory)/..data"
     let oldName = Files.readLink(dataLink)
@@ -80,7 +82,9 @@ struct AtomicWriter: Sendable {
   private func removeStaleNames(_ files: [String: ProjectedFile]) throws {
     let wanted = topNames(files)
     for name in try Files.list(directory) where !name.hasPrefix("..") && !wanted.contains(name) {
-      if Files.readLink("\(directory)/\(name)")?.hasPrefix("..data/") == true { try Files.remove("\(directory)/\(name)") }
+      if Files.readLink("\(directory)/\(name)")?.hasPrefix("..data/") == true {
+        try Files.remove("\(directory)/\(name)")
+      }
     }
   }
 

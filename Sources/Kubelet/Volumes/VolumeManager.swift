@@ -102,7 +102,9 @@ final class VolumeManager: Sendable {
     guard let claim = try await objects.claim(namespace, source.claimName) else {
       throw VolumeSetupError(
         volume: volume.name,
-        description: "error processing PVC \(namespace)/\(source.claimName): failed to fetch PVC from API server: persistentvolumeclaims \"\(source.claimName)\" not found")
+        description:
+          "error processing PVC \(namespace)/\(source.claimName): failed to fetch PVC from API server: persistentvolumeclaims \"\(source.claimName)\" not found"
+      )
     }
     if claim.metadata.deletionTimestamp != nil, !(claim.metadata.finalizers.contains("kubernetes.io/pvc-protection")) {
       throw VolumeSetupError(
@@ -115,7 +117,9 @@ final class VolumeManager: Sendable {
     guard let volumeObject = try await objects.persistentVolume(claim.spec.volumeName) else {
       throw VolumeSetupError(
         volume: volume.name,
-        description: "failed to fetch PV \(claim.spec.volumeName) from API server: persistentvolumes \"\(claim.spec.volumeName)\" not found")
+        description:
+          "failed to fetch PV \(claim.spec.volumeName) from API server: persistentvolumes \"\(claim.spec.volumeName)\" not found"
+      )
     }
     let name = volumeObject.metadata.name
     guard volumeObject.spec.claimRef?.uid == claim.metadata.uid else {
@@ -135,7 +139,9 @@ final class VolumeManager: Sendable {
       guard try Files.kind(local.path) != nil else {
         throw VolumeSetupError(
           volume: volume.name,
-          description: "MountVolume.NewMounter initialization failed for volume \"\(name)\" : path \"\(local.path)\" does not exist")
+          description:
+            "MountVolume.NewMounter initialization failed for volume \"\(name)\" : path \"\(local.path)\" does not exist"
+        )
       }
       path = local.path
     } else if let hostPath = volumeObject.spec.hostPath {
@@ -198,7 +204,9 @@ enum SubPaths {
     }
     let wanted = "\(volume.path)/\(subPath)"
     if Files.resolve(wanted) == nil {
-      if volume.readOnly { throw ContainerConfigError(description: "subPath \(subPath) does not exist in a read-only volume") }
+      if volume.readOnly {
+        throw ContainerConfigError(description: "subPath \(subPath) does not exist in a read-only volume")
+      }
       // Links on the way must not lead the creation outside either.
       var deepest = wanted
       while Files.resolve(deepest) == nil { deepest = Files.directory(of: deepest) }

@@ -79,9 +79,12 @@ struct PodClass: Sendable {
     }
     refusals[name] = nil
     var score: Int64 = 0
-    for plugin in framework.score where !plugin.needsNormalizing(pod) { score += plugin.weight * plugin.score(pod, info) }
+    for plugin in framework.score where !plugin.needsNormalizing(pod) {
+      score += plugin.weight * plugin.score(pod, info)
+    }
     candidates.insert(
-      Candidate(score: score, lot: UInt32.random(in: 0...UInt32.max, using: &random), node: name, generation: info.generation))
+      Candidate(
+        score: score, lot: UInt32.random(in: 0...UInt32.max, using: &random), node: name, generation: info.generation))
   }
 }
 

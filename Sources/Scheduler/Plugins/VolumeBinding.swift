@@ -53,7 +53,8 @@ final class VolumeBinding: ReservePlugin, PreBindPlugin {
       }
       if claim.status.phase == "Lost" {
         return .impossible(
-          refusal("persistentvolumeclaim \"\(name)\" bound to non-existent persistentvolume \"\(claim.spec.volumeName)\""))
+          refusal(
+            "persistentvolumeclaim \"\(name)\" bound to non-existent persistentvolume \"\(claim.spec.volumeName)\""))
       }
       if claim.isFullyBound {
         guard let volume = volumes.get(name: claim.spec.volumeName) else {
@@ -113,7 +114,8 @@ final class VolumeBinding: ReservePlugin, PreBindPlugin {
     let candidates = volumes.list().filter { volume in
       volume.status.phase == "Available" && volume.spec.storageClassName == (claim.spec.storageClassName ?? "")
         && (taken[volume.metadata.name].map { $0 == claim.key } ?? true)
-        && volume.spec.claimRef.map({ $0.namespace == claim.metadata.namespace && $0.name == claim.metadata.name }) ?? true
+        && volume.spec.claimRef.map({ $0.namespace == claim.metadata.namespace && $0.name == claim.metadata.name })
+          ?? true
         && Set(claim.spec.accessModes).isSubset(of: volume.spec.accessModes)
         && (volume.spec.capacity["storage"] ?? Quantity()) >= wanted && Self.allows(volume, node: node, labels: labels)
     }
@@ -136,7 +138,9 @@ final class VolumeBinding: ReservePlugin, PreBindPlugin {
   }
 
   private func unbound(_ pod: Pod) -> [PersistentVolumeClaim] {
-    claimNames(of: pod).compactMap { claims.get(namespace: pod.metadata.namespace, name: $0) }.filter { !$0.isFullyBound }
+    claimNames(of: pod).compactMap { claims.get(namespace: pod.metadata.namespace, name: $0) }.filter {
+      !$0.isFullyBound
+    }
   }
 
   /// Writes what was promised and waits until every claim is bound.

@@ -13,7 +13,8 @@ enum ProtobufTranscoder {
   /// The JSON form of an enveloped object.
   static func json(_ body: [UInt8]) throws -> [UInt8] {
     guard body.starts(with: magic) else {
-      throw Malformed(description: "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+      throw Malformed(
+        description: "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
     }
     var apiVersion = "", kind = ""
     var raw = ArraySlice<UInt8>()
