@@ -192,6 +192,27 @@ class OneNode(unittest.TestCase):
         self.assertIn("two", [m["manager"] for m in managers])
         cluster.out("delete", "configmap", "applied", "-n", "shop", "--wait=true")
 
+    def test_26_forward_attach_copy(self):
+        pod = ready_pods()[0]["metadata"]["name"]
+        forward = subprocess.Popen(
+            cluster.command("port-forward", "-n", "shop", f"pod/{pod}", "18080:8080"), stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertIn("Forwarding from", forward.stdout.readline())
+            self.assertIn(f"from {pod}", cluster.sh("curl -sS -m 5 http://127.0.0.1:18080/cgi-bin/hello").stdout)
+        finally:
+            forward.terminate()
+            forward.wait()
+            forward.stdout.close()
+        attached = cluster.out(
+            "run", "attached", "-n", "shop", "--image=apus.local/busybox:1", "--restart=Never", "-i", "--rm", "--command",
+            "--", "sh", "-c", "read line; echo got $line", input="hello\n")
+        self.assertIn("got hello", attached)
+        path = os.path.join(cluster.directory, "copied")
+        with open(path, "w") as file:
+            file.write("copied\n")
+        cluster.out("cp", path, f"shop/{pod}:/tmp/copied")
+        self.assertEqual(cluster.out("exec", "-n", "shop", pod, "--", "cat", "/tmp/copied"), "copied")
+
     # 3. Rolling, replacing, restarting, deleting
 
     def test_30_rolling_update_under_load(self):
