@@ -1,5 +1,7 @@
 import HTTP
 import NIOCore
+import NIOPosix
+import Synchronization
 import Testing
 
 @Suite struct ConnectionTests {
@@ -62,12 +64,22 @@ import Testing
   }
 
   @Test func retriesOnAStaleConnection() async throws {
-    try await withServer(tls: false, configure: { $0.idleTimeout = .milliseconds(300) }) { client, origin, _, server in
-      for _ in 0..<3 {
-        #expect(try await client.send(.init(origin: origin, target: "/hello")).status == 200)
-        try await eventually("idle close") { server.connectionCount == 0 }
+    let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(OneAnswer()) }
       }
+      .bind(host: "127.0.0.1", port: 0).get()
+    let origin = HTTPOrigin.http(host: "127.0.0.1", port: server.localAddress?.port ?? 0)
+    let client = HTTPClient()
+    for _ in 0..<3 {
+      #expect(try await client.send(.init(origin: origin, target: "/")).status == 200)
     }
+    // Sending it a second time might do it twice.
+    await #expect(throws: HTTPClientError.self) {
+      try await client.send(.init(method: "POST", origin: origin, target: "/", body: .bytes([1])))
+    }
+    await client.shutdown()
+    try await server.close()
   }
 
   @Test func servesOnUnixSockets() async throws {
@@ -126,10 +138,9 @@ import Testing
   }
 
   @Test func drainsBeforeItStops() async throws {
-    try await withServer(tls: true) { client, origin, _, server in
+    try await withServer(tls: true) { client, origin, handler, server in
       async let slow = client.send(.init(origin: origin, target: "/slow"))
-      try await eventually("connection") { server.connectionCount == 1 }
-      try await Task.sleep(for: .milliseconds(30))
+      try await eventually("request") { handler.requests.withLock { $0 } == 1 }
       await server.shutdown(grace: .seconds(3))
       #expect(try await slow.body == Array("slow".utf8))
       #expect(server.connectionCount == 0)
@@ -146,6 +157,23 @@ import Testing
       await #expect(throws: HTTPClientError.self) { try await other.send(.init(origin: origin, target: "/hello")) }
       await other.shutdown()
     }
+  }
+}
+
+/// Answers the first request of a connection, and hangs up at the second.
+private final class OneAnswer: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+  private var answered = false
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    if answered {
+      context.close(promise: nil)
+      return
+    }
+    answered = true
+    let answer = ByteBuffer(string: "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
   }
 }
 

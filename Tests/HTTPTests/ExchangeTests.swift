@@ -63,15 +63,15 @@ private let transports: [(tls: Bool, http2: Bool)] = [(false, false), (true, fal
           if now == last { break }
           last = now
         }
-        #expect(last < 300, "\(path): the server produced \(last) of 512 chunks for a reader that does not read")
+        #expect(last < 300, "\(path): the server produced \(last) of 384 chunks for a reader that does not read")
         var total = 0
         while let chunk = try await response.body.next() { total += chunk.readableBytes }
-        #expect(total > 31 << 20)
-        #expect(handler.pulled.withLock { $0 } == 512)
+        #expect(total > 23 << 20)
+        #expect(handler.pulled.withLock { $0 } == 384)
       }
       let large = try await client.send(.init(origin: origin, target: "/large"))
-      #expect(large.body.count == 32 << 20)
-      #expect(large.headers["content-length"] == "\(32 << 20)")
+      #expect(large.body.count == 8 << 20)
+      #expect(large.headers["content-length"] == "\(8 << 20)")
     }
   }
 

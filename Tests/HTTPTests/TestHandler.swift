@@ -20,9 +20,9 @@ final class TestHandler: HTTPHandler {
       return HTTPResponse(contentType: "text/plain", bytes: Array(text.utf8))
     case "/large":
       let slice = [UInt8](repeating: 97, count: 1 << 20)[...]
-      return HTTPResponse(body: .slices(Array(repeating: slice, count: 32)))
+      return HTTPResponse(body: .slices(Array(repeating: slice, count: 8)))
     case "/pull":
-      let left = CountDown(512)
+      let left = CountDown(384)
       return HTTPResponse(
         body: .pull { [self] in
           guard left.take() else { return nil }
@@ -54,7 +54,7 @@ final class TestHandler: HTTPHandler {
     case "/flood":
       return HTTPResponse(
         body: .stream { [self] writer in
-          for _ in 0..<512 {
+          for _ in 0..<384 {
             try await writer.write(ByteBuffer(repeating: 99, count: 64 * 1024))
             pulled.withLock { $0 += 1 }
           }

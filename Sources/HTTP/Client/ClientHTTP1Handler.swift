@@ -127,10 +127,11 @@ final class ClientHTTP1Handler: ChannelDuplexHandler, RemovableChannelHandler {
         context.eventLoop.execute { box.value.0.leave(box.value.1, fields) }
         return
       }
-      exchange.body.finish()
       responseDone = true
       if !requestDone { reusable = false }
+      // The connection is back in the pool before the caller goes on, who may need it for the next request.
       settle()
+      exchange.body.finish()
     }
   }
 

@@ -44,8 +44,8 @@ final class ConnectionPool: Sendable {
   func acquire(_ origin: HTTPOrigin, fresh: Bool) async throws -> (any ClientConnection, reused: Bool) {
     if !fresh, let connection = try reuse(origin) { return (connection, true) }
     guard origin.isSecure, configuration.http2 else { return (try await dial(origin, http1: false), false) }
-    // Several callers may share what one of them dials.
-    for _ in 0..<3 {
+    // Several callers share what one of them dials; those for whom it has no place left share the next one.
+    while true {
       let task: Task<any ClientConnection, any Error>? = state.withLock { s in
         if s.origins[origin]?.speaksHTTP1 == true { return nil }
         if let dialing = s.origins[origin]?.dialing { return dialing }
@@ -59,9 +59,10 @@ final class ConnectionPool: Sendable {
       }
       guard let task else { break }
       let connection = try await task.value
-      // A dialled connection comes with a free place: the first caller takes it, the others on HTTP/2 as well.
+      // A dialled connection comes with free places; who waited for it may take one before the pool shows it to others.
       if connection.reserve() { return (connection, false) }
       if let connection = try reuse(origin) { return (connection, true) }
+      if !connection.channel.isActive { throw HTTPClientError.connectionClosed(beforeResponse: true) }
     }
     let connection = try await dial(origin, http1: false)
     if connection.reserve() { return (connection, false) }

@@ -4,7 +4,8 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTP2
 
-/// One HTTP/1.x connection: one request at a time, in order; what a client pipelines waits in the socket.
+/// One HTTP/1.x connection: one request at a time, in order; of what a client pipelines one read waits here,
+/// the rest in the socket.
 ///
 /// ```
 ///   idle --head--> receiving --end--> answering --last byte--> idle | closed
@@ -125,7 +126,8 @@ final class ServerHTTP1Handler: ChannelDuplexHandler, RemovableChannelHandler {
   private var held: Bool {
     if !early.isEmpty { return true }
     if case .streaming(let body)? = stream?.body { return body.waitingBytes > UpgradedHandler.highWater }
-    return phase == .answering
+    // While one request is answered reading goes on until the next begins, so that a client's leaving is noticed.
+    return false
   }
 
   private func resumeReading() {

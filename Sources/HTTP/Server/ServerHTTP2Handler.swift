@@ -78,6 +78,15 @@ final class ServerHTTP2Handler: ChannelInboundHandler {
     if streams.isEmpty { context.close(promise: nil) }
   }
 
+  /// Closes after what has been written is flushed: this event comes from within the write that ends the last stream.
+  private func closeSoon(_ context: ChannelHandlerContext) {
+    let box = NIOLoopBound(self, eventLoop: context.eventLoop)
+    context.eventLoop.execute {
+      guard let context = box.value.context, box.value.streams.isEmpty else { return }
+      context.close(promise: nil)
+    }
+  }
+
   private func sendGoAway(_ context: ChannelHandlerContext, _ code: HTTP2ErrorCode) {
     let frame = HTTP2Frame(
       streamID: .rootStream,
@@ -253,7 +262,7 @@ final class ServerHTTP2Handler: ChannelInboundHandler {
         stream.tearDown()
         if streams.isEmpty {
           idleSince = .now()
-          if draining { context.close(promise: nil) }
+          if draining { closeSoon(context) }
         }
       }
     case let window as NIOHTTP2WindowUpdatedEvent:
