@@ -62,10 +62,12 @@ final class TestHandler: HTTPHandler {
     case "/slow":
       try? await Task.sleep(for: .milliseconds(100))
       return HTTPResponse(contentType: "text/plain", bytes: Array("slow".utf8))
-    case "/abort": return HTTPResponse(body: .stream { writer in
-      try await writer.write(Array("part".utf8))
-      throw HTTPStreamClosed()
-    })
+    case "/abort":
+      return HTTPResponse(
+        body: .stream { writer in
+          try await writer.write(Array("part".utf8))
+          throw HTTPStreamClosed()
+        })
     default: return HTTPResponse(status: 404)
     }
   }

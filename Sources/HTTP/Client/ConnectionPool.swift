@@ -243,7 +243,8 @@ final class ClientNegotiationHandler: ChannelInboundHandler, RemovableChannelHan
   private var done = false
 
   init(
-    promise: EventLoopPromise<any ClientConnection>, build: @escaping (any Channel, String?) throws -> any ClientConnection
+    promise: EventLoopPromise<any ClientConnection>,
+    build: @escaping (any Channel, String?) throws -> any ClientConnection
   ) {
     self.promise = promise
     self.build = build

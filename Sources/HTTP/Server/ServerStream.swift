@@ -35,7 +35,11 @@ final class ServerStream {
     switch body {
     case .none where buffer.readableBytes == 0, .overflowed: break
     case .none:
-      if buffer.readableBytes > limit { body = .overflowed } else { body = .collecting(Array(buffer.readableBytesView)) }
+      if buffer.readableBytes > limit {
+        body = .overflowed
+      } else {
+        body = .collecting(Array(buffer.readableBytesView))
+      }
     case .collecting(var bytes):
       body = .none  // so that the array is not shared while it grows
       if bytes.count + buffer.readableBytes > limit {
