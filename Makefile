@@ -23,7 +23,7 @@ unit-test: deps
 	swift test --skip-build --disable-xctest
 
 e2e-test: deps
-	swift build --product apus
+	swift build --build-tests
 	Scripts/e2e.sh .build/debug/apus
 
 build: deps

@@ -64,14 +64,15 @@ class Cluster:
             ["unshare", "--mount", "--net", "--uts", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
         if self.holder.stdout.readline().strip() != "ready":
             raise AssertionError("the test host could not be made")
+        self.holder.stdout.close()
 
     def start(self, *flags):
         if self.holder is None:
             self.make_host()
-        log = open(self.log, "a")
-        self.server = subprocess.Popen(
-            self.enter() + [self.binary, "server", "--data-dir", self.data, "--node-name", "node-1", *flags],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        with open(self.log, "a") as log:
+            self.server = subprocess.Popen(
+                self.enter() + [self.binary, "server", "--data-dir", self.data, "--node-name", "node-1", *flags],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def wait_ready(self, timeout=90):
         def ready():

@@ -114,6 +114,8 @@ class OneNode(unittest.TestCase):
         finally:
             watch.terminate()
             watch.wait()
+            reader.join(timeout=5)
+            watch.stdout.close()
         cluster.out("delete", "configmap", "seen", "-n", "shop")
 
     def test_22_describe_logs_exec(self):
@@ -130,6 +132,7 @@ class OneNode(unittest.TestCase):
         finally:
             follow.terminate()
             follow.wait()
+            follow.stdout.close()
         self.assertEqual(cluster.out("exec", "-n", "shop", pod, "--", "sh", "-c", "echo $GREETING $VERSION"), "hello 1")
         self.assertEqual(cluster.out("exec", "-i", "-n", "shop", pod, "--", "cat", input="through stdin\n"), "through stdin")
         failed = cluster.kubectl("exec", "-n", "shop", pod, "--", "sh", "-c", "exit 7", check=False)
