@@ -216,6 +216,21 @@ class OneNode(unittest.TestCase):
         cluster.out("cp", path, f"shop/{pod}:/tmp/copied")
         self.assertEqual(cluster.out("exec", "-n", "shop", pod, "--", "cat", "/tmp/copied"), "copied")
 
+    def test_27_imported_image(self):
+        archive = os.path.join(cluster.directory, "imported.tar")
+        run([cluster.binary, "image", "build-busybox", "--name", "apus.local/imported:1", "--output", archive])
+        imported = cluster.apus("image", "import", "--data-dir", cluster.data, archive).stdout
+        self.assertEqual(imported.strip(), "imported apus.local/imported:1")
+        cluster.out(
+            "run", "imported", "-n", "shop", "--image=apus.local/imported:1", "--image-pull-policy=Never", "--command", "--",
+            "sleep", "3600")
+        cluster.out("wait", "pod/imported", "-n", "shop", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        cluster.out("delete", "pod", "imported", "-n", "shop", "--now")
+
+    def test_28_status_of_the_node(self):
+        self.assertIn("node node-1: Ready", cluster.apus("status", "--data-dir", cluster.data).stdout)
+        self.assertEqual(os.stat(cluster.kubeconfig).st_mode & 0o777, 0o600)
+
     # 3. Rolling, replacing, restarting, deleting
 
     def test_30_rolling_update_under_load(self):
