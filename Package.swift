@@ -50,6 +50,10 @@ let rooms: [Room] = [
   Room(name: "Storage", needs: ["APIMachinery"]),
   Room(name: "CSQLite", needs: [], kind: .system(pkgConfig: "sqlite3", apt: "libsqlite3-dev")),
   Room(name: "StorageSQLite", needs: ["Storage", "CSQLite", "Logging"]),
+  Room(
+    name: "StorageEtcd",
+    needs: ["Storage", "GRPC", "SwiftProtobuf", "Crypto", "NIOCore", "NIOPosix", "NIOSSL", "Logging"]),
+  Room(name: "CEL", needs: ["APIMachinery"]),
   Room(name: "PKI", needs: ["APIMachinery", "X509", "SwiftASN1", "Crypto", "CryptoExtras"]),
   Room(name: "CLinux", needs: [], kind: .c),
   Room(name: "CNFTables", needs: [], kind: .system(pkgConfig: "libnftables", apt: "libnftables-dev")),
@@ -61,6 +65,7 @@ let rooms: [Room] = [
   Room(name: "APICore", needs: ["APIMeta", "APIMachinery"]),
   Room(name: "APIGroups", needs: ["APICore", "APIMeta", "APIMachinery"]),
   Room(name: "APISchema", needs: ["APIMachinery"]),
+  Room(name: "Protobuf", needs: ["APISchema", "APIMachinery"]),
   Room(name: "API", needs: ["APIMeta", "APICore", "APIGroups", "APISchema", "APIMachinery"]),
   Room(name: "Validation", needs: ["API"]),
   // Clients
@@ -80,7 +85,7 @@ let rooms: [Room] = [
   Room(
     name: "APIServer",
     needs: [
-      "API", "Validation", "Storage", "HTTP", "Client", "PKI", "Yams", "Logging", "DequeModule",
+      "API", "Validation", "Protobuf", "Storage", "HTTP", "Client", "PKI", "Yams", "Logging", "DequeModule",
       "OrderedCollections", "NIOCore", "Crypto",
     ]),
   Room(name: "Scheduler", needs: ["API", "Client", "Logging", "HeapModule", "DequeModule"]),
@@ -94,6 +99,9 @@ let rooms: [Room] = [
       "API", "Client", "CRI", "GRPC", "HTTP", "RemoteCommand", "Linux", "PKI", "X509", "SwiftASN1", "Yams", "Logging",
       "NIOCore", "NIOPosix",
     ]),
+  Room(name: "PodNetwork", needs: ["API", "Client", "NFTables", "Linux", "Logging"]),
+  Room(
+    name: "CloudControllerManager", needs: ["API", "Client", "HTTP", "Linux", "Crypto", "Yams", "Logging", "NIOCore"]),
   Room(name: "KubeProxy", needs: ["API", "Client", "NFTables", "Linux", "HTTP", "Logging"]),
   Room(
     name: "ClusterDNS", needs: ["API", "Client", "NIOCore", "NIOPosix", "Logging"]),
@@ -101,16 +109,21 @@ let rooms: [Room] = [
   Room(
     name: "Commands",
     needs: [
-      "APIServer", "StorageSQLite", "Scheduler", "ControllerManager", "ContainerRuntime", "Kubelet",
-      "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "Linux", "ArgumentParser", "Logging",
-      "ServiceLifecycle", "UnixSignals", "NIOCore", "NIOPosix",
+      "APIServer", "Storage", "StorageSQLite", "StorageEtcd", "Scheduler", "CloudControllerManager", "PodNetwork",
+      "ControllerManager", "ContainerRuntime", "Kubelet",
+      "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "HTTP", "Linux", "ArgumentParser", "Logging",
+      "Yams",
+      "Crypto", "CryptoExtras", "ServiceLifecycle", "UnixSignals", "NIOCore", "NIOPosix",
     ]),
   Room(name: "apus", needs: ["Commands", "ArgumentParser"], kind: .executable),
   // Tests
   Room(name: "APIMachineryTests", needs: ["APIMachinery"], kind: .tests),
+  Room(name: "ProtobufTests", needs: ["Protobuf", "API", "APISchema", "APIMachinery"], kind: .tests),
   Room(name: "APITests", needs: ["API"], kind: .tests),
   Room(name: "ValidationTests", needs: ["Validation", "API"], kind: .tests),
   Room(name: "StorageTests", needs: ["Storage", "StorageSQLite"], kind: .tests),
+  Room(name: "StorageEtcdTests", needs: ["StorageEtcd", "Storage", "PKI", "Logging"], kind: .tests),
+  Room(name: "CELTests", needs: ["CEL", "APIMachinery"], kind: .tests),
   Room(name: "PKITests", needs: ["PKI", "X509", "Crypto"], kind: .tests),
   Room(name: "LinuxTests", needs: ["Linux"], kind: .tests),
   Room(name: "HTTPTests", needs: ["HTTP", "NIOCore", "NIOPosix", "NIOSSL", "PKI", "Logging"], kind: .tests),
@@ -125,8 +138,12 @@ let rooms: [Room] = [
   Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI", "APIMachinery", "Logging"], kind: .tests),
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),
   Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "API", "Client"], kind: .tests),
+  Room(name: "PodNetworkTests", needs: ["PodNetwork", "Linux", "NFTables", "API", "Client"], kind: .tests),
+  Room(
+    name: "CloudControllerManagerTests",
+    needs: ["CloudControllerManager", "API", "Client", "HTTP", "Linux", "Crypto", "Logging", "NIOCore"], kind: .tests),
   Room(name: "ClusterDNSTests", needs: ["ClusterDNS", "API", "Client", "NIOCore"], kind: .tests),
-  Room(name: "CommandsTests", needs: ["Commands", "ArgumentParser"], kind: .tests),
+  Room(name: "CommandsTests", needs: ["Commands", "ArgumentParser", "PKI", "Client", "API"], kind: .tests),
 ]
 
 let byName = Dictionary(uniqueKeysWithValues: rooms.map { ($0.name, $0) })

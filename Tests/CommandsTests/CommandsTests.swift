@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test func theFirstAddressOfARangeIsTheAPIServers() {
-    #expect(OneNode.firstAddress(of: "10.96.0.0/12") == "10.96.0.1")
-    #expect(OneNode.firstAddress(of: "172.20.255.0/24") == "172.20.255.1")
+    #expect(ServerParts.firstAddress(of: "10.96.0.0/12") == "10.96.0.1")
+    #expect(ServerParts.firstAddress(of: "172.20.255.0/24") == "172.20.255.1")
   }
 }

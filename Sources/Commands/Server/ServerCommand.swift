@@ -83,7 +83,7 @@ struct ServerCommand: AsyncParsableCommand {
     guard let address = nodeIP ?? HostNetwork.nodeAddress() else {
       throw ValidationError("this machine has no address but the loopback one: name one with --node-ip")
     }
-    let cluster = try await OneNode(
+    let cluster = try await ServerParts(
       arguments: self, nodeName: nodeName ?? Self.hostName(), nodeAddress: address, logger: logger)
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(

@@ -1,0 +1,92 @@
+import APIServer
+import Client
+import ControllerManager
+import Logging
+import NIOCore
+import NIOPosix
+import PKI
+import Scheduler
+import ServiceLifecycle
+import Storage
+
+/// The control plane of one server, in order of start: the API server, and the scheduler and the controllers, which reach
+/// it in process.
+struct ControlPlane: Sendable {
+  /// Serves already.
+  let server: APIServer
+  let port: Int
+  /// One decoded object per kind and revision serves every component of the process.
+  let informers: InformerFactory
+  let services: [any Service]
+
+  init(
+    arguments: ServerCommand, nodeName: String, nodeAddress: String, pki: ClusterPKI, storage: any Storage,
+    logger: @Sendable (String) -> Logger
+  ) async throws {
+    let directories = arguments.directories
+    var configuration = APIServer.Configuration()
+    configuration.bindAddress = arguments.bindAddress
+    configuration.port = arguments.httpsListenPort
+    configuration.advertiseAddress = nodeAddress
+    configuration.serviceCIDR = arguments.serviceCIDR
+    configuration.servingCertificateFile = pki.certificatePath(.apiserver)
+    configuration.servingKeyFile = pki.keyPath(.apiserver)
+    configuration.clientCAFile = pki.authorityPath
+    configuration.kubeletClientCertificateFile = pki.certificatePath(.apiserverKubeletClient)
+    configuration.kubeletClientKeyFile = pki.keyPath(.apiserverKubeletClient)
+    configuration.kubeletCAFile = pki.authorityPath
+    configuration.serviceAccountIssuer = "https://kubernetes.default.svc.\(arguments.clusterDomain)"
+    configuration.serviceAccountKeyFile = pki.serviceAccountKeyPath
+    // A node need not be in anybody's DNS: its address comes first, as kubeadm has it.
+    configuration.kubeletPreferredAddressTypes = ["InternalIP", "ExternalIP", "Hostname"]
+    configuration.gitVersion = Version.git
+    let server = try APIServer(
+      configuration: configuration, storage: storage, group: MultiThreadedEventLoopGroup.singleton,
+      logger: logger("kube-apiserver"))
+    self.server = server
+    port = try await server.start()
+    try pki.kubeconfig(for: .admin, server: "https://127.0.0.1:\(port)").write(to: directories.adminKubeconfig)
+
+    informers = InformerFactory(
+      client: Self.client(server, "system:apus-informers", [UserInfo.mastersGroup]), logger: logger("informers"))
+
+    let scheduler = Scheduler(
+      client: Self.client(server, "system:kube-scheduler"), informers: informers, configuration: .init(),
+      logger: logger("kube-scheduler"))
+
+    var controllerConfiguration = ControllerManager.Configuration()
+    controllerConfiguration.rootCA = try pki.text(pki.authorityPath)
+    controllerConfiguration.clusterCIDR = arguments.clusterCIDR
+    controllerConfiguration.localPathDirectory = directories.volumes
+    controllerConfiguration.localNodeName = nodeName
+    let authority = try pki.authority()
+    controllerConfiguration.clusterSigning = .init(
+      certificatePEM: authority.certificatePEM, privateKeyPEM: authority.privateKeyPEM)
+    let controllers = ControllerManager(
+      client: Self.client(server, "system:kube-controller-manager", [UserInfo.mastersGroup]), informers: informers,
+      configuration: controllerConfiguration, logger: logger("kube-controller-manager"))
+
+    services = [
+      Component("kube-apiserver") {
+        try await server.run()
+        await storage.close()
+      },
+      Component("informers", informers.run),
+      Component("kube-scheduler", scheduler.run),
+      Component("kube-controller-manager", controllers.run),
+      Component(
+        "node-role",
+        NodeRole(
+          client: Self.client(server, "kubernetes-admin", [UserInfo.mastersGroup]), node: nodeName, informers: informers
+        ).run),
+    ]
+  }
+
+  /// An in-process client with a user's rights.
+  func client(_ user: String, _ groups: [String] = []) -> APIClient { Self.client(server, user, groups) }
+
+  private static func client(_ server: APIServer, _ user: String, _ groups: [String] = []) -> APIClient {
+    let identity = UserInfo(name: user, groups: groups + [UserInfo.authenticatedGroup])
+    return APIClient(transport: server.transport(for: identity), userAgent: "apus/\(Version.git)")
+  }
+}
