@@ -18,9 +18,6 @@ def setUpModule():
     global cluster
     cluster = Cluster(os.environ["APUS_BINARY"])
     try:
-        images = os.path.join(cluster.data, "images")
-        os.makedirs(images)
-        run([cluster.binary, "image", "build-busybox", "--output", os.path.join(images, "busybox.tar")])
         cluster.start()
         cluster.wait_ready()
     except BaseException:

@@ -12,6 +12,8 @@ struct ServerCommand: AsyncParsableCommand {
 
   @OptionGroup var directories: Directories
 
+  @OptionGroup var nodeOptions: NodeOptions
+
   @Option(help: "This node's name; the host's name in lower case by default.")
   var nodeName: String?
 

@@ -35,7 +35,7 @@ struct ServerParts: Sendable {
       .init(
         nodeName: nodeName, nodeAddress: nodeAddress, directories: directories, kubeletPort: arguments.kubeletPort,
         clusterCIDR: arguments.clusterCIDR, clusterDomain: arguments.clusterDomain, clusterDNS: arguments.clusterDNS,
-        containerRuntimeEndpoint: arguments.containerRuntimeEndpoint,
+        containerRuntimeEndpoint: arguments.containerRuntimeEndpoint, options: arguments.nodeOptions,
         servingCertificateFile: pki.certificatePath(.kubelet), servingKeyFile: pki.keyPath(.kubelet),
         clientCAFile: pki.authorityPath),
       clients: .init(

@@ -20,6 +20,7 @@ struct NodeParts: Sendable {
     var clusterDomain: String
     var clusterDNS: String
     var containerRuntimeEndpoint: String?
+    var options: NodeOptions
     /// PEM files of the kubelet's server.
     var servingCertificateFile: String
     var servingKeyFile: String
@@ -57,7 +58,7 @@ struct NodeParts: Sendable {
     configuration.clusterDomain = settings.clusterDomain
     configuration.clusterDNS = [settings.clusterDNS]
     configuration.version = Version.git
-    configuration.cgroupRoot = "/kubepods"
+    configuration.cgroupRoot = settings.options.podsCgroup
     configuration.podInfraContainerImage = SandboxImage.name
     let kubelet = Kubelet(
       client: clients.node, informers: informers, runtime: engine.runtime, images: engine.images,
