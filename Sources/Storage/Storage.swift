@@ -128,6 +128,20 @@ public protocol Storage: Sendable {
   /// The last revision that all followers have seen.
   var currentRevision: Revision { get }
 
+  /// Whether followers are never behind what anybody was told: every write goes through this process. Then a cache
+  /// answers consistent reads at once; otherwise it first has to reach `latestRevision()`.
+  var servesCurrentReads: Bool { get }
+
+  /// The store's revision at some moment between call and answer, as all its clients together see it. Who waits until
+  /// `currentRevision` has come to it has seen every write that was acknowledged, to anybody, before the call.
+  func latestRevision() async throws -> Revision
+
+  /// Returns when `currentRevision` has come to a revision; nothing is promised about how soon that is.
+  func reach(_ revision: Revision) async throws
+
+  /// Asks the store whether it answers; throws what is wrong.
+  func checkHealth() async throws
+
   /// Revisions before this one can no longer be read; 0 before the first compaction.
   var compactedRevision: Revision { get }
 
@@ -140,6 +154,20 @@ public protocol Storage: Sendable {
 }
 
 extension Storage {
+  /// True: one process, one store.
+  public var servesCurrentReads: Bool { true }
+
+  /// The revision that followers have seen.
+  public func latestRevision() async throws -> Revision { currentRevision }
+
+  /// Looks again and again; stores that can tell have their own.
+  public func reach(_ revision: Revision) async throws {
+    while currentRevision < revision { try await Task.sleep(for: .milliseconds(20)) }
+  }
+
+  /// Reads a key.
+  public func checkHealth() async throws { _ = try await get("/registry/health") }
+
   /// Writes a key that does not expire.
   public func put(_ key: String, _ value: [UInt8], if precondition: Precondition) async throws -> WriteOutcome {
     try await put(key, value, if: precondition, ttl: nil)
