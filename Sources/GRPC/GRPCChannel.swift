@@ -5,7 +5,8 @@ import NIOHTTP2
 public import NIOPosix
 import Synchronization
 
-/// A client's way to one server. It connects at the first call, and again after the connection was lost.
+/// A client's way to a server, or to one of several that are as good as each other. It connects at the first call, and
+/// again after the connection was lost: to the address of last time, then to the ones after it.
 ///
 ///     idle ── call ──▶ connecting ── done ──▶ ready ── GOAWAY, error, end ──▶ idle
 ///                          └── failed ──▶ waiting (back-off) ── call after the pause ──▶ connecting
@@ -20,21 +21,32 @@ public final class GRPCChannel: Sendable {
   private struct Guarded {
     var state = State.idle
     var backoff: Backoff
+    /// Where the next connection is tried first.
+    var index = 0
   }
 
-  /// Where the server is.
-  public let address: GRPCAddress
+  /// Where the servers are.
+  public let addresses: [GRPCAddress]
   private let options: GRPCChannelOptions
   private let group: any EventLoopGroup
   private let logger: Logger
   private let guarded: Mutex<Guarded>
 
   /// Makes a channel; nothing is connected yet.
-  public init(
+  public convenience init(
     address: GRPCAddress, options: GRPCChannelOptions = .init(),
     group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger = Logger(label: "grpc")
   ) {
-    self.address = address
+    self.init(addresses: [address], options: options, group: group, logger: logger)
+  }
+
+  /// Makes a channel to whichever of several servers can be reached; nothing is connected yet.
+  public init(
+    addresses: [GRPCAddress], options: GRPCChannelOptions = .init(),
+    group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger = Logger(label: "grpc")
+  ) {
+    precondition(!addresses.isEmpty, "a channel needs an address")
+    self.addresses = addresses
     self.options = options
     self.group = group
     self.logger = logger
@@ -89,6 +101,24 @@ public final class GRPCChannel: Sendable {
     return reply
   }
 
+  /// The server that calls go to at this moment.
+  public var connectedAddress: GRPCAddress? {
+    guard case .ready(let connection) = guarded.withLock({ $0.state }) else { return nil }
+    return connection.address
+  }
+
+  /// Sends further calls to the next address, because the server at this one, though it can be reached, is of no use.
+  /// Calls under way there have ten seconds to end.
+  public func leave(_ address: GRPCAddress) {
+    let left = guarded.withLock { guarded -> ClientConnection? in
+      guard case .ready(let connection) = guarded.state, connection.address == address else { return nil }
+      guarded.state = .idle
+      guarded.index = (guarded.index + 1) % addresses.count
+      return connection
+    }
+    if let channel = left?.channel { channel.eventLoop.scheduleTask(in: .seconds(10)) { channel.close(promise: nil) } }
+  }
+
   /// Ends the connection and refuses further calls.
   public func shutdown() async {
     let state = guarded.withLock { guarded in
@@ -110,7 +140,7 @@ extension GRPCChannel {
     _ method: String, _ message: [UInt8], options call: GRPCCallOptions, deadline: NIODeadline?
   ) async throws -> GRPCReply {
     let connection = try await connection(deadline: deadline, waitForReady: call.waitForReady)
-    let headers = headers(method, call, deadline)
+    let headers = headers(method, call, deadline, connection.address)
     let cancellation = Cancellation()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
@@ -135,7 +165,7 @@ extension GRPCChannel {
     let deadline = call.timeout.map { NIODeadline.now() + .nanoseconds($0.wholeNanoseconds) }
     for attempt in 0... {
       let connection = try await connection(deadline: deadline, waitForReady: call.waitForReady)
-      let headers = headers(method, call, deadline)
+      let headers = headers(method, call, deadline, connection.address)
       do {
         return try await withCheckedThrowingContinuation { continuation in
           connection.openStream(maximumMessageSize: options.maximumMessageSize) { result in
@@ -153,7 +183,9 @@ extension GRPCChannel {
     throw GRPCStatus(.unavailable, "no stream")
   }
 
-  private func headers(_ method: String, _ call: GRPCCallOptions, _ deadline: NIODeadline?) -> HPACKHeaders {
+  private func headers(
+    _ method: String, _ call: GRPCCallOptions, _ deadline: NIODeadline?, _ address: GRPCAddress
+  ) -> HPACKHeaders {
     var headers = HPACKHeaders()
     headers.add(name: ":method", value: "POST")
     headers.add(name: ":scheme", value: options.tls == nil ? "http" : "https")
@@ -229,8 +261,14 @@ extension GRPCChannel {
   }
 
   private func connect(_ promise: EventLoopPromise<ClientConnection>) {
+    connect(promise, from: guarded.withLock { $0.index }, failures: [])
+  }
+
+  /// Tries the addresses one after the other, beginning with `first`, until one answers.
+  private func connect(_ promise: EventLoopPromise<ClientConnection>, from first: Int, failures: [String]) {
+    let index = (first + failures.count) % addresses.count
     let attempt = ClientConnection.connect(
-      to: address, options: options, on: promise.futureResult.eventLoop, logger: logger
+      to: addresses[index], options: options, on: promise.futureResult.eventLoop, logger: logger
     ) { [weak self] channel in
       self?.connectionLost(channel)
     }
@@ -240,16 +278,26 @@ extension GRPCChannel {
         let isWanted = self.guarded.withLock { guarded in
           guarded.backoff.reset()
           guard case .connecting = guarded.state else { return false }
+          guarded.index = index
           guarded.state = connection.channel.isActive ? .ready(connection) : .idle
           return true
         }
         if !isWanted { connection.channel.close(promise: nil) }
         promise.succeed(connection)
       case .failure(let error):
-        let status = GRPCStatus(
+        let failures = failures + ["\(self.addresses[index]): \(error)"]
+        let isWanted = self.guarded.withLock { guarded in
+          if case .connecting = guarded.state { return true }
+          return false
+        }
+        if isWanted, failures.count < self.addresses.count {
+          return self.connect(promise, from: first, failures: failures)
+        }
+        var status = GRPCStatus(
           .unavailable,
-          "connection error: desc = \"transport: Error while dialing: \(self.address): \(error)\"")
-        self.guarded.withLock { guarded in
+          "connection error: desc = \"transport: Error while dialing: \(failures.joined(separator: "; "))\"")
+        status.isUnprocessed = true
+        self.guarded.withLock { [status] guarded in
           guard case .connecting = guarded.state else { return }
           let pause = guarded.backoff.next(jitter: Double.random(in: -1...1))
           guarded.state = .waiting(until: .now() + .nanoseconds(pause.wholeNanoseconds), error: status)
@@ -274,7 +322,9 @@ extension GRPCChannel {
     future.cascade(to: promise)
     let timer = deadline.map {
       loop.scheduleTask(deadline: $0) {
-        promise.fail(GRPCStatus(.deadlineExceeded, "context deadline exceeded"))
+        var status = GRPCStatus(.deadlineExceeded, "context deadline exceeded")
+        status.isUnprocessed = true
+        promise.fail(status)
       }
     }
     defer { timer?.cancel() }
@@ -300,6 +350,10 @@ extension ClientConnection {
           try stream.syncOptions?.setOption(.autoRead, value: false)
           try stream.pipeline.syncOperations.addHandler(handler.value)
         }
+      }
+      promise.futureResult.whenSuccess { stream in
+        self.streams.add(1)
+        stream.closeFuture.whenComplete { _ in self.streams.add(-1) }
       }
       promise.futureResult.whenComplete { result in
         body(

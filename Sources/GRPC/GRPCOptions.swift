@@ -32,6 +32,13 @@ public struct GRPCChannelOptions: Sendable {
   public var authority: String?
   /// TLS for TCP addresses; nil means plain text.
   public var tls: TLSConfiguration?
+  /// The name that the server's certificate must have; the address's host by default.
+  public var serverName: String?
+  /// After this long the connection is probed with a ping, as long as calls are under way; nil: never. Servers in Go
+  /// refuse those who ask more often than every five seconds.
+  public var keepaliveInterval: Duration?
+  /// A ping that is not answered for so long ends the connection.
+  public var keepaliveTimeout: Duration = .seconds(10)
   /// Metadata that goes with every call.
   public var metadata: GRPCMetadata = [:]
 

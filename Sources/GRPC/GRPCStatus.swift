@@ -40,7 +40,7 @@ public struct GRPCStatus: Error, Sendable, Hashable, CustomStringConvertible {
   /// What came in the trailers beside the status.
   public var trailers: GRPCMetadata
   /// True when the server certainly never saw the call, so that repeating it is safe.
-  var isUnprocessed = false
+  public internal(set) var isUnprocessed = false
 
   /// Makes a status.
   public init(_ code: Code, _ message: String = "", trailers: GRPCMetadata = [:]) {
