@@ -55,9 +55,10 @@ struct RequestAuthenticator: Authenticator {
   /// `Authorization: Bearer`, or the subprotocol with which browsers' web sockets carry a token.
   static func bearerToken(_ headers: HTTPFields) -> String? {
     if let value = headers["authorization"] {
-      let parts = value.split(separator: " ", maxSplits: 2)
-      guard parts.count >= 2, asciiCaseEqual(parts[0], "bearer") else { return nil }
-      return String(parts[1])
+      // Bytes, not characters: a token is a thousand of them, on every request.
+      let parts = value.utf8.split(separator: UInt8(ascii: " "), maxSplits: 2)
+      guard parts.count >= 2, asciiCaseEqual(Substring(parts[0]), "bearer") else { return nil }
+      return String(Substring(parts[1]))
     }
     guard headers.hasToken("connection", "upgrade"), asciiCaseEqual(headers["upgrade"] ?? "", "websocket") else {
       return nil

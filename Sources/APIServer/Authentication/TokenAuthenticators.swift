@@ -135,8 +135,9 @@ struct BootstrapTokenAuthenticator: TokenAuthenticator {
   let registry: Registry
 
   func authenticate(token: String, audiences: [String]) -> AuthenticationResult {
+    guard token.utf8.count == 23 else { return .absent }
     let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 2, parts[0].utf8.count == 6, parts[1].utf8.count == 16,
+    guard parts.count == 2, parts[0].utf8.count == 6,
       parts.allSatisfy({ $0.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) } })
     else { return .absent }
     let id = String(parts[0])

@@ -16,6 +16,8 @@ final class RBACAuthorizer: Authorizer {
     var roleKind: String
     var roleName: String
     var subjects: [SubjectKey]
+    /// What a decision by this binding says, in the subjects' order: made once, not for every request.
+    var reasons: [String] = []
   }
   /// What is known. A value: a decision takes a copy and needs no lock.
   struct Index: Sendable {
@@ -83,7 +85,7 @@ final class RBACAuthorizer: Authorizer {
         return true
       }
       guard rules.contains(where: { $0.covers(attributes) }) else { return true }
-      allowed = Self.reason(binding, subject)
+      allowed = binding.subjects.firstIndex(of: subject).map { binding.reasons[$0] }
       return false
     }
     if let allowed { return (.allowed, allowed) }
@@ -121,7 +123,7 @@ final class RBACAuthorizer: Authorizer {
     }
   }
 
-  private static func reason(_ binding: Binding, _ subject: SubjectKey) -> String {
+  fileprivate static func reason(_ binding: Binding, _ subject: SubjectKey) -> String {
     let by =
       binding.namespace.isEmpty
       ? "ClusterRoleBinding \(goQuoted(binding.name))"
@@ -155,17 +157,19 @@ extension RBACAuthorizer.Index {
     case let binding as ClusterRoleBinding:
       let name = binding.metadata.name
       removeClusterBinding(name)
-      let made = RBACAuthorizer.Binding(
+      var made = RBACAuthorizer.Binding(
         name: name, namespace: "", roleKind: binding.roleRef.kind, roleName: binding.roleRef.name,
         subjects: Self.keys(binding.subjects, namespace: ""))
+      made.reasons = made.subjects.map { RBACAuthorizer.reason(made, $0) }
       clusterBindings[name] = made
       for subject in made.subjects { clusterBySubject[subject, default: []].append(name) }
     case let binding as RoleBinding:
       let (namespace, name) = (binding.metadata.namespace, binding.metadata.name)
       removeBinding(namespace, name)
-      let made = RBACAuthorizer.Binding(
+      var made = RBACAuthorizer.Binding(
         name: name, namespace: namespace, roleKind: binding.roleRef.kind, roleName: binding.roleRef.name,
         subjects: Self.keys(binding.subjects, namespace: namespace))
+      made.reasons = made.subjects.map { RBACAuthorizer.reason(made, $0) }
       bindings[namespace, default: [:]][name] = made
       for subject in made.subjects { bySubject[namespace, default: [:]][subject, default: []].append(name) }
     default: break

@@ -60,6 +60,23 @@ final class CachedObject: Sendable {
       ? "\"resourceVersion\":\"\(revision)\"" : "\"resourceVersion\":\"\(revision)\","
   }
 
+  /// As `versionField`, into a buffer.
+  func appendVersionField(to out: inout [UInt8]) {
+    if revision == 0 { return }
+    out.append(contentsOf: "\"resourceVersion\":\"".utf8)
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+      var rest = revision, at = 20
+      repeat {
+        at -= 1
+        digits[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+      } while rest > 0
+      out.append(contentsOf: digits[at...])
+    }
+    out.append(UInt8(ascii: "\""))
+    if !(bytes.count > 13 && bytes[13] == UInt8(ascii: "}")) { out.append(UInt8(ascii: ",")) }
+  }
+
   /// The served form, with type.
   func served(_ header: String) -> [UInt8] {
     var out: [UInt8] = []
@@ -74,7 +91,7 @@ final class CachedObject: Sendable {
   /// The whole object as a list item shows it (built-in kinds: without type).
   func appendItem(to out: inout [UInt8], header: String) {
     out.append(contentsOf: header.utf8)
-    out.append(contentsOf: versionField().utf8)
+    appendVersionField(to: &out)
     out.append(contentsOf: tail)
   }
 }

@@ -272,11 +272,14 @@ public final class APIServer: HTTPHandler {
       query.append(("fieldSelector", "metadata.name=\(info.name)"))
       info.parts = [info.resource]
     }
-    let contentType = request.head.headers["content-type"] ?? "application/json"
-    let media = contentType.prefix { $0 != ";" }.filter { $0 != " " }.lowercased()
+    var media = "application/json"
+    if let given = request.head.headers["content-type"], given != media {
+      let text = given.prefix { $0 != ";" }.filter { $0 != " " }.lowercased()
+      if !text.isEmpty { media = text }
+    }
     return ResourceRequest(
       info: info, user: request.user, query: query, headers: request.head.headers, body: body,
-      contentType: media.isEmpty ? "application/json" : media, accept: request.head.headers["accept"] ?? "*/*")
+      contentType: media, accept: request.head.headers["accept"] ?? "*/*")
   }
 
   /// Puts the marks on a response that every response has, and counts it.
@@ -289,10 +292,10 @@ public final class APIServer: HTTPHandler {
     return response
   }
 
-  private static func newAuditID() -> String {
-    var generator = SystemRandomNumberGenerator()
-    return UUIDText.make(using: &generator)
-  }
+  private static func newAuditID() -> String { auditIDs.withLock { UUIDText.make(using: &$0) } }
+
+  /// Audit identifiers must differ, not be secret: they cost no system call each.
+  private static let auditIDs = Mutex(SplitMix64(state: SystemRandomNumberGenerator.seed()))
 
   // MARK: Limits
 
@@ -365,5 +368,25 @@ enum UUIDText {
       text.append(digits[nibble])
     }
     return String(decoding: text, as: UTF8.self)
+  }
+}
+
+/// A small generator of numbers that are spread well and not secret.
+struct SplitMix64: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+extension SystemRandomNumberGenerator {
+  fileprivate static func seed() -> UInt64 {
+    var generator = SystemRandomNumberGenerator()
+    return generator.next()
   }
 }

@@ -11,7 +11,7 @@ extension RequestInfo {
     self.init()
     self.path = path
     verb = method.lowercased()
-    var rest = path.split(separator: "/")[...]
+    var rest = path.utf8.split(separator: UInt8(ascii: "/")).map { Substring($0) }[...]
     guard rest.count >= 3, rest[0] == "api" || rest[0] == "apis" else { return }
     apiPrefix = String(rest.removeFirst())
     if apiPrefix == "apis" {

@@ -50,11 +50,15 @@ public struct HTTPRequestHead: Sendable {
     self.authority = authority
     self.tls = tls
     self.remoteAddress = remoteAddress
-    self.path = percentDecoded(Substring(target.prefix { $0 != "?" }).utf8, plusIsSpace: false)
+    self.path = percentDecoded(Self.path(of: target), plusIsSpace: false)
   }
 
   /// The path as sent, without query.
-  public var rawPath: String { String(rawTarget.prefix { $0 != "?" }) }
+  public var rawPath: String { String(Substring(Self.path(of: rawTarget))) }
+
+  private static func path(of target: String) -> Substring.UTF8View {
+    target[..<(target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex)].utf8
+  }
 
   /// The query as sent, without the question mark.
   public var rawQuery: Substring {
