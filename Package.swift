@@ -85,7 +85,7 @@ let rooms: [Room] = [
   Room(
     name: "APIServer",
     needs: [
-      "API", "Validation", "Protobuf", "Storage", "HTTP", "Client", "PKI", "Yams", "Logging", "DequeModule",
+      "API", "Validation", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams", "Logging", "DequeModule",
       "OrderedCollections", "NIOCore", "Crypto",
     ]),
   Room(name: "Scheduler", needs: ["API", "Client", "Logging", "HeapModule", "DequeModule"]),
