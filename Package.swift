@@ -134,7 +134,7 @@ let rooms: [Room] = [
     name: "APIServerTests",
     needs: ["APIServer", "StorageSQLite", "Storage", "API", "HTTP", "PKI", "Client"], kind: .tests),
   Room(name: "SchedulerTests", needs: ["Scheduler", "API", "Client"], kind: .tests),
-  Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client"], kind: .tests),
+  Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client", "PKI"], kind: .tests),
   Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI", "APIMachinery", "Logging"], kind: .tests),
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),
   Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "API", "Client"], kind: .tests),
@@ -143,7 +143,7 @@ let rooms: [Room] = [
     name: "CloudControllerManagerTests",
     needs: ["CloudControllerManager", "API", "Client", "HTTP", "Linux", "Crypto", "Logging", "NIOCore"], kind: .tests),
   Room(name: "ClusterDNSTests", needs: ["ClusterDNS", "API", "Client", "NIOCore"], kind: .tests),
-  Room(name: "CommandsTests", needs: ["Commands", "ArgumentParser", "PKI", "Client", "API"], kind: .tests),
+  Room(name: "CommandsTests", needs: ["Commands", "ArgumentParser", "PKI", "Client", "API", "Logging"], kind: .tests),
 ]
 
 let byName = Dictionary(uniqueKeysWithValues: rooms.map { ($0.name, $0) })

@@ -1,4 +1,5 @@
 import API
+import Glibc
 import HTTP
 import Logging
 import NIOCore
@@ -25,26 +26,45 @@ extension Kubelet {
     let authentication = try configuration.clientCAFile.map { try ClientAuthentication(caPEM: try Files.text($0)) }
     return TLSOptions(
       certificateChainPEM: try Files.text(certificate), privateKeyPEM: try Files.text(key),
-      // Without a CA nobody can be verified, and only /healthz is answered.
+      // Without a CA nobody can be verified by certificate; tokens are still asked about.
       verifyClient: { chain in await authentication?.verify(chain) ?? false })
   }
 
   /// Serves with a renewed certificate as soon as its files change, until cancelled.
   func renewCertificate(of server: HTTPServer) async {
     guard let certificate = configuration.tlsCertificateFile, let key = configuration.tlsPrivateKeyFile else { return }
-    func content() -> [String?] { [certificate, key, configuration.clientCAFile ?? ""].map { try? Files.text($0) } }
-    var served = content()
+    let files = [certificate, key, configuration.clientCAFile].compactMap { $0 }
+    // A file that was renewed is another file: looking at their status is enough, and costs nothing.
+    func state() -> [FileState?] { files.map { FileState($0) } }
+    var served = state()
     while !Task.isCancelled {
-      do { try await Task.sleep(for: .seconds(60)) } catch { return }
-      let now = content()
+      do { try await Task.sleep(for: configuration.certificateCheckPeriod) } catch { return }
+      let now = state()
       if now == served { continue }
       do {
         try server.reloadTLS(try tlsOptions(certificate, key))
         served = now
       } catch {
-        // Half-written files are whole in a minute.
+        // Half-written files are whole in a moment.
         logger.warning("reading the renewed certificate failed", metadata: ["error": "\(error)"])
       }
+    }
+  }
+
+  /// What tells a file from the one that took its place.
+  private struct FileState: Equatable {
+    var inode: UInt64
+    var size: Int64
+    var seconds: Int
+    var nanoseconds: Int
+
+    init?(_ path: String) {
+      var found = stat()
+      guard stat(path, &found) == 0 else { return nil }
+      inode = UInt64(found.st_ino)
+      size = Int64(found.st_size)
+      seconds = found.st_mtim.tv_sec
+      nanoseconds = found.st_mtim.tv_nsec
     }
   }
 
@@ -84,6 +104,7 @@ extension Kubelet {
           return out
         },
         authorizer: NodeAuthorizer(client: client, nodeName: configuration.nodeName, clock: clock),
+        tokens: TokenAuthenticator(client: client, clock: clock),
         authenticates: authenticates, configuration: configuration,
         stats: StatsProvider(
           engine: engine, nodeName: configuration.nodeName, rootDirectory: configuration.rootDirectory, clock: clock),

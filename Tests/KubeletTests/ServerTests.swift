@@ -23,6 +23,7 @@ import Testing
       p: ServerParts(
         engine: engine, reader: RuntimeReader(engine: engine), pods: { pods }, runningPods: { pods },
         authorizer: NodeAuthorizer(client: api?.client(), nodeName: "node1", clock: clock),
+        tokens: TokenAuthenticator(client: api?.client(), clock: clock),
         authenticates: authenticates,
         configuration: configuration,
         stats: StatsProvider(engine: engine, nodeName: "node1", rootDirectory: "/", clock: clock), health: { nil },
@@ -111,7 +112,7 @@ import Testing
   @Test func strangersAreTurnedAway() async throws {
     let handler = handler(FakeEngine(), [], logs: "/tmp", authenticates: true)
     #expect(await get(handler, "/pods").0 == 401)
-    #expect(await get(handler, "/healthz").0 == 200)
+    #expect(await get(handler, "/healthz").0 == 401)
   }
 
   @Test func authorizationAsksTheServer() async throws {

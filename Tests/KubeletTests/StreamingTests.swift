@@ -73,7 +73,8 @@ private struct EchoRuntime: HTTPHandler {
     let handler = KubeletHandler(
       p: ServerParts(
         engine: engine, reader: RuntimeReader(engine: engine), pods: { [pod] }, runningPods: { [] },
-        authorizer: NodeAuthorizer(client: nil, nodeName: "node1", clock: clock), authenticates: false,
+        authorizer: NodeAuthorizer(client: nil, nodeName: "node1", clock: clock),
+        tokens: TokenAuthenticator(client: nil, clock: clock), authenticates: false,
         configuration: KubeletConfiguration(nodeName: "node1"),
         stats: StatsProvider(engine: engine, nodeName: "node1", rootDirectory: "/", clock: clock), health: { nil },
         streaming: HTTPClient(), logger: Logger(label: "test")))

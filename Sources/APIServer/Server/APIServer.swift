@@ -62,6 +62,7 @@ public final class APIServer: HTTPHandler {
     if configuration.port != 0 { settings.securePort = configuration.port }
     settings.eventSecondsToLive = configuration.eventSecondsToLive
     settings.minRequestTimeout = configuration.minRequestTimeoutSeconds
+    settings.nodeRestriction = configuration.nodeRestriction
     registry = try Registry(
       storage: storage, configuration: settings,
       tokenIssuer: tokens.map {

@@ -35,6 +35,9 @@ public struct APIServerConfiguration: Sendable {
   /// False allows everybody everything.
   public var rbac = true
 
+  /// Whether the admission plugin NodeRestriction is on.
+  public var nodeRestriction = false
+
   /// Identify this server to kubelets.
   public var kubeletClientCertificateFile: String?
   public var kubeletClientCertificatePEM: String?

@@ -48,14 +48,14 @@ extension RequestInfo {
       let query = query()
       if verb == "get" { verb = Self.asksToWatch(query) ? "watch" : "list" }
       // A selector of exactly one name lets rules with resource names apply to lists and watches.
-      if let text = query.first(where: { $0.0 == "fieldSelector" })?.1,
-        let selector = try? Fields.Selector.parse(text)
-      {
+      fieldSelector = query.first { $0.0 == "fieldSelector" }?.1 ?? ""
+      if !fieldSelector.isEmpty, let selector = try? Fields.Selector.parse(fieldSelector) {
         let exact = selector.requirements.first { $0.path == "metadata.name" && $0.op == .equals }?.value
         if let exact, !exact.contains("/"), !exact.contains("%"), exact != ".", exact != ".." { name = exact }
       }
     } else if verb == "delete" {
       verb = "deletecollection"
+      fieldSelector = query().first { $0.0 == "fieldSelector" }?.1 ?? ""
     }
   }
 

@@ -46,6 +46,8 @@ public struct RequestInfo: Sendable, Hashable {
   public var subresource = ""
   public var namespace = ""
   public var name = ""
+  /// The field selector of a list, a watch or a deletion of many, as sent.
+  public var fieldSelector = ""
   /// The path after the namespace: resource, name, subresource and what follows.
   public var parts: [String] = []
   /// The decoded path.
@@ -94,6 +96,8 @@ public struct AuthorizationAttributes: Sendable, Hashable {
   public var subresource = ""
   public var namespace = ""
   public var name = ""
+  /// The field selector of a list, a watch or a deletion of many, as sent.
+  public var fieldSelector = ""
   public var isResource: Bool
   /// Non-resource requests only.
   public var path = ""
@@ -126,6 +130,7 @@ public struct AuthorizationAttributes: Sendable, Hashable {
       self.init(
         verb: info.verb, apiGroup: info.apiGroup, apiVersion: info.apiVersion, resource: info.resource,
         subresource: info.subresource, namespace: info.namespace, name: info.name)
+      fieldSelector = info.fieldSelector
     } else {
       self.init(verb: info.verb, path: info.path)
     }

@@ -48,6 +48,7 @@ extension Registry {
         "the name of the object (\(sent.metadata.name)) does not match the name on the URL (\(context.name))")
     }
     if sent.spec.expirationSeconds == nil { sent.spec.expirationSeconds = 3600 }
+    if configuration.nodeRestriction { try NodeRestriction().check(sent, context, self) }
     try check(sent)
     if sent.spec.audiences.isEmpty { sent.spec.audiences = tokenIssuer.defaultAudiences }
     var claims = ServiceAccountTokenClaims(

@@ -3,8 +3,13 @@ import Yams
 
 /// Where an API server is and how to prove who one is: what a kubeconfig's context or a pod's service account says.
 public struct ClusterAccess: Sendable, Equatable {
-  /// The server's URL.
-  public var server = ""
+  /// The servers' URLs, the preferred one first: any of them serves the cluster.
+  public var servers: [String] = []
+  /// The preferred server's URL; empty when there is none.
+  public var server: String {
+    get { servers.first ?? "" }
+    set { servers = [newValue] + servers.dropFirst() }
+  }
   /// The CA's certificates, PEM; empty: the system's.
   public var certificateAuthority: [UInt8] = []
   /// The name to check the server's certificate against, when it is not the URL's host.
@@ -42,7 +47,10 @@ public struct ClusterAccess: Sendable, Equatable {
   public init() {}
 
   /// Access without credentials.
-  public init(server: String) { self.server = server }
+  public init(server: String) { servers = [server] }
+
+  /// Access to any of several servers without credentials.
+  public init(servers: [String]) { self.servers = servers }
 
   /// What a pod finds in its file system and environment; nil outside a pod.
   public static func inCluster(

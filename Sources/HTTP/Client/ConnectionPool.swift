@@ -6,6 +6,12 @@ import NIOSSL
 import NIOTLS
 import Synchronization
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Musl
+#endif
+
 /// The connections of a client, by origin.
 ///
 /// HTTP/2 connections are shared by all exchanges until they are full; callers that arrive while the first one is being
@@ -156,7 +162,7 @@ final class ConnectionPool: Sendable {
         defer { timeout.cancel() }
         connection = try await negotiated.1.get()
       }
-      if case .unix = origin {} else { _ = try? await channel.setOption(.tcpOption(.tcp_nodelay), value: 1).get() }
+      if case .unix = origin {} else { await setOptions(channel) }
     } catch let error as HTTPClientError {
       throw error
     } catch {
@@ -164,6 +170,22 @@ final class ConnectionPool: Sendable {
     }
     register(channel, connection, origin, pooled: !http1)
     return connection
+  }
+
+  private func setOptions(_ channel: any Channel) async {
+    _ = try? await channel.setOption(.tcpOption(.tcp_nodelay), value: 1).get()
+    guard let limit = configuration.deadPeerTimeout else { return }
+    // Half of the time passes before the first question, the rest is shared by two more. What was sent and stays
+    // without acknowledgement counts as silence too.
+    let seconds = max(2, Int(limit.nanoseconds / 1_000_000_000))
+    let options: [(NIOBSDSocket.Option, SocketOptionValue)] = [
+      (.init(rawValue: TCP_KEEPIDLE), SocketOptionValue(seconds / 2)),
+      (.init(rawValue: TCP_KEEPINTVL), SocketOptionValue(max(1, seconds / 4))),
+      (.init(rawValue: TCP_KEEPCNT), 2),
+      (.init(rawValue: TCP_USER_TIMEOUT), SocketOptionValue(seconds * 1000)),
+    ]
+    _ = try? await channel.setOption(.socketOption(.so_keepalive), value: 1).get()
+    for (option, value) in options { _ = try? await channel.setOption(.tcpOption(option), value: value).get() }
   }
 
   private func register(_ channel: any Channel, _ connection: any ClientConnection, _ origin: HTTPOrigin, pooled: Bool)

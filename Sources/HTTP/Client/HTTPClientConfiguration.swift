@@ -49,6 +49,9 @@ public struct HTTPClientConfiguration: Sendable {
   public var group: any EventLoopGroup
   public var logger: Logger
   public var connectTimeout = TimeAmount.seconds(10)
+  /// How long a peer may be silent to the kernel's questions before its connections break; nil asks only on the
+  /// protocol's own level, where there is one. The kernel asks, so a quiet connection costs this process nothing.
+  public var deadPeerTimeout: TimeAmount?
   /// How long an unused connection is kept.
   public var idleTimeout = TimeAmount.seconds(90)
   /// Idle HTTP/1.1 connections kept for each origin.

@@ -21,6 +21,8 @@ public struct KubeletConfiguration: Sendable {
   /// PEM files of the serving certificate; nil leaves the server off.
   public var tlsCertificateFile: String?
   public var tlsPrivateKeyFile: String?
+  /// How often the files of the certificate are looked at for a renewed one.
+  public var certificateCheckPeriod: Duration = .seconds(1)
   /// PEM file of the CA whose client certificates are accepted.
   public var clientCAFile: String?
 

@@ -29,6 +29,15 @@ struct NodeAccess: Sendable, Hashable {
   }
 }
 
+extension NodeAccess {
+  /// What any one of which allows the request: the finer subresource, or `nodes/proxy` as before there were finer ones.
+  static func alternatives(method: String, path: String) -> [NodeAccess] {
+    let first = of(method: method, path: path)
+    guard ["pods", "healthz", "configz"].contains(first.subresource) else { return [first] }
+    return [first, NodeAccess(verb: first.verb, subresource: "proxy")]
+  }
+}
+
 /// Decides who may use the kubelet's API: administrators at once, others by asking the API server.
 final class NodeAuthorizer: Sendable {
   private struct Question: Hashable {
@@ -56,6 +65,8 @@ final class NodeAuthorizer: Sendable {
     var review = SubjectAccessReview()
     review.spec.user = who.user
     review.spec.groups = who.groups
+    review.spec.uid = who.uid
+    review.spec.extra = who.extra
     var attributes = ResourceAttributes()
     attributes.verb = access.verb
     attributes.version = "v1"

@@ -3,10 +3,12 @@ import Logging
 import SwiftASN1
 import X509
 
-/// Who a client is, by its certificate.
+/// Who a client is, by its certificate or its token.
 struct ClientIdentity: Sendable, Hashable {
   var user: String
   var groups: [String]
+  var uid = ""
+  var extra: [String: [String]] = [:]
 }
 
 /// Checks client certificates against the cluster's CA.

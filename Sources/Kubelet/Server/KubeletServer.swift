@@ -11,6 +11,7 @@ struct ServerParts: Sendable {
   var pods: @Sendable () -> [Pod]
   var runningPods: @Sendable () async throws -> [Pod]
   var authorizer: NodeAuthorizer
+  var tokens: TokenAuthenticator
   /// False only in tests and on plain connections: everybody may do everything.
   var authenticates: Bool
   var configuration: KubeletConfiguration
@@ -48,15 +49,27 @@ struct KubeletHandler: HTTPHandler {
 
   /// Nil when the client may go on.
   func refuse(_ head: HTTPRequestHead) async -> HTTPResponse? {
-    guard p.authenticates, head.path != "/healthz" else { return nil }
-    guard let tls = head.tls, tls.verified, let leaf = tls.certificates.first,
-      let who = ClientAuthentication.identity(leaf)
-    else { return failure(401, "Unauthorized") }
-    let access = NodeAccess.of(method: head.method, path: head.path)
-    if await p.authorizer.mayUse(who, access) { return nil }
+    guard p.authenticates else { return nil }
+    guard let who = await identity(head) else { return failure(401, "Unauthorized") }
+    let accesses = NodeAccess.alternatives(method: head.method, path: head.path)
+    for access in accesses where await p.authorizer.mayUse(who, access) { return nil }
+    let subresources = accesses.map(\.subresource).joined(separator: " ")
     return failure(
       403,
-      "Forbidden (user=\(who.user), verb=\(access.verb), resource=nodes, subresource(s)=[\(access.subresource)])")
+      "Forbidden (user=\(who.user), verb=\(accesses[0].verb), resource=nodes, subresource(s)=[\(subresources)])")
+  }
+
+  /// Who asks: by client certificate, else by bearer token. Nobody is let in without either.
+  private func identity(_ head: HTTPRequestHead) async -> ClientIdentity? {
+    if let tls = head.tls, tls.verified, let leaf = tls.certificates.first,
+      let who = ClientAuthentication.identity(leaf)
+    {
+      return who
+    }
+    guard let field = head.headers["authorization"] else { return nil }
+    let parts = field.split(separator: " ")
+    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+    return await p.tokens.identity(String(parts[1]))
   }
 
   func failure(_ status: Int, _ text: String) -> HTTPResponse {
