@@ -137,7 +137,7 @@ let rooms: [Room] = [
   Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client", "PKI"], kind: .tests),
   Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI", "APIMachinery", "Logging"], kind: .tests),
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),
-  Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "API", "Client"], kind: .tests),
+  Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "HTTP", "API", "Client"], kind: .tests),
   Room(name: "PodNetworkTests", needs: ["PodNetwork", "Linux", "NFTables", "API", "Client"], kind: .tests),
   Room(
     name: "CloudControllerManagerTests",

@@ -19,12 +19,19 @@ public final class ClusterDNS: Sendable {
     /// Resolvers for names outside the cluster, as addresses; loopback ones would not reach a machine's stub resolver
     /// from here any worse than from elsewhere, so they are kept.
     public var resolvers: [String]
-    /// The address of the Service `kube-dns`; empty makes no Service.
+    /// The address of the Service `kube-dns`; empty publishes nothing.
     public var serviceAddress: String
+    /// The node that this is the DNS of; empty publishes nothing.
+    public var nodeName: String
+    /// Whether this instance makes the Service where it is missing: servers do, agents have no right to.
+    public var makesService: Bool
 
     public init(
-      domain: String = "cluster.local", address: String, port: Int = 10053, resolvers: [String], serviceAddress: String
+      domain: String = "cluster.local", address: String, port: Int = 10053, resolvers: [String], serviceAddress: String,
+      nodeName: String = "", makesService: Bool = true
     ) {
+      self.nodeName = nodeName
+      self.makesService = makesService
       self.domain = domain
       self.address = address
       self.port = port
@@ -94,16 +101,20 @@ public final class ClusterDNS: Sendable {
 
   /// Makes and keeps the Service and its EndpointSlice; asks again each half minute, as somebody may delete them.
   private func publish(port: Int32) async {
-    guard !configuration.serviceAddress.isEmpty else { return }
+    guard !configuration.serviceAddress.isEmpty, !configuration.nodeName.isEmpty else { return }
     let publication = Publication(
-      client: client, serviceAddress: configuration.serviceAddress, address: configuration.address, port: port)
+      client: client, source: source, serviceAddress: configuration.serviceAddress, nodeName: configuration.nodeName,
+      address: configuration.address, port: port, makesService: configuration.makesService)
     var delay = Swift.Duration.milliseconds(200)
     while !Task.isCancelled {
       do {
         try await publication.reconcile()
         delay = .seconds(30)
+      } catch let error as Publication.NotYet {
+        logger.debug("the kube-dns service must wait", metadata: ["error": "\(error)"])
       } catch {
         logger.warning("the kube-dns service could not be written", metadata: ["error": "\(error)"])
+        delay = min(max(delay * 2, .seconds(1)), .seconds(30))
       }
       try? await Task.sleep(for: delay)
     }

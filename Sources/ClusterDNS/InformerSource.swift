@@ -34,6 +34,8 @@ struct InformerSource: ClusterZone.Source {
     slices.lister.byIndex("dns-service", "\(namespace)/\(service)")
   }
 
+  func slice(namespace: String, name: String) -> EndpointSlice? { slices.lister.get(namespace: namespace, name: name) }
+
   func slices(withAddress address: String) -> [EndpointSlice] { slices.lister.byIndex("dns-address", address) }
 
   func namespaceExists(_ name: String) -> Bool { namespaces.lister.get(name: name) != nil }

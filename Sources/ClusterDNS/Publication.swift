@@ -1,36 +1,76 @@
 import API
 import Client
 
-/// The Service `kube-dns` and the EndpointSlice that leads to this server. It has no selector: no pod stands behind it.
+/// The Service `kube-dns`, and this node's EndpointSlice of it. The Service has no selector: no pod stands behind it but
+/// one process of every node, and a pod asks its own node's first.
 struct Publication: Sendable {
   let client: APIClient
+  let source: InformerSource
   let serviceAddress: String
+  let nodeName: String
   let address: String
   let port: Int32
-  private static let namespace = "kube-system"
-  private static let name = "kube-dns"
+  /// Whether this instance makes the Service where it is missing.
+  let makesService: Bool
+  static let namespace = "kube-system"
+  static let name = "kube-dns"
+  static let manager = "cluster-dns.apus.dev"
+
+  /// Why nothing could be published yet.
+  struct NotYet: Error, CustomStringConvertible {
+    let description: String
+  }
 
   /// Writes only what differs.
   func reconcile() async throws {
-    do {
-      let service = try await client.get(Service.self, namespace: Self.namespace, name: Self.name)
+    if let service = source.service(namespace: Self.namespace, name: Self.name) {
       // Somebody runs another DNS behind this name: theirs stays.
       guard service.spec.selector.isEmpty else { return }
-    } catch let error as StatusError where error.code == 404 {
-      _ = try await client.create(service)
+      if makesService, service.spec.trafficDistribution != Self.distribution {
+        var changed = service
+        changed.spec.trafficDistribution = Self.distribution
+        _ = try await client.update(changed)
+      }
+    } else if makesService {
+      do {
+        _ = try await client.create(service)
+      } catch let error as StatusError where error.isAlreadyExists {
+        // Another server was faster.
+      }
     }
-    let wanted = slice
+    let node: Node
     do {
-      var current = try await client.get(EndpointSlice.self, namespace: Self.namespace, name: wanted.metadata.name)
-      guard current.endpoints.map(\.addresses) != wanted.endpoints.map(\.addresses) || current.ports != wanted.ports
-      else { return }
-      current.endpoints = wanted.endpoints
-      current.ports = wanted.ports
-      _ = try await client.update(current)
+      node = try await client.get(Node.self, name: nodeName)
     } catch let error as StatusError where error.code == 404 {
-      _ = try await client.create(wanted)
+      throw NotYet(description: "node \(nodeName) is not registered yet")
     }
+    let wanted = slice(of: node)
+    guard var current = source.slice(namespace: Self.namespace, name: wanted.metadata.name) else {
+      _ = try await client.create(wanted)
+      return
+    }
+    guard !Self.agree(current, wanted) else { return }
+    // Whether the node is ready is for the node controller to say.
+    let conditions = current.endpoints.first?.conditions
+    current.metadata.labels = wanted.metadata.labels
+    current.metadata.ownerReferences = wanted.metadata.ownerReferences
+    current.endpoints = wanted.endpoints
+    if let conditions { current.endpoints[0].conditions = conditions }
+    current.ports = wanted.ports
+    _ = try await client.update(current)
   }
+
+  static func agree(_ one: EndpointSlice, _ other: EndpointSlice) -> Bool {
+    func endpoint(_ slice: EndpointSlice) -> [String] {
+      slice.endpoints.flatMap { endpoint in
+        endpoint.addresses + [endpoint.nodeName ?? ""] + (endpoint.hints?.forNodes.map(\.name) ?? [])
+      }
+    }
+    return endpoint(one) == endpoint(other) && one.ports.map(\.port) == other.ports.map(\.port)
+      && one.metadata.ownerReferences.map(\.uid) == other.metadata.ownerReferences.map(\.uid)
+  }
+
+  private static let distribution = "PreferSameNode"
 
   private var service: Service {
     var service = Service()
@@ -41,6 +81,7 @@ struct Publication: Sendable {
     ]
     service.spec.clusterIP = serviceAddress
     service.spec.clusterIPs = [serviceAddress]
+    service.spec.trafficDistribution = Self.distribution
     service.spec.ports = [("dns", "UDP"), ("dns-tcp", "TCP")].map { name, transport in
       var port = ServicePort()
       port.name = name
@@ -51,17 +92,28 @@ struct Publication: Sendable {
     return service
   }
 
-  private var slice: EndpointSlice {
+  func slice(of node: Node) -> EndpointSlice {
     var slice = EndpointSlice()
-    slice.metadata.name = "kube-dns-apus"
+    slice.metadata.name = "\(Self.name)-\(nodeName)"
     slice.metadata.namespace = Self.namespace
     slice.metadata.labels = [
-      "kubernetes.io/service-name": Self.name, "endpointslice.kubernetes.io/managed-by": "cluster-dns.apus.dev",
+      "kubernetes.io/service-name": Self.name, "endpointslice.kubernetes.io/managed-by": Self.manager,
     ]
+    var owner = OwnerReference()
+    owner.apiVersion = "v1"
+    owner.kind = "Node"
+    owner.name = node.metadata.name
+    owner.uid = node.metadata.uid
+    slice.metadata.ownerReferences = [owner]
     slice.addressType = "IPv4"
     var endpoint = Endpoint()
     endpoint.addresses = [address]
     endpoint.conditions.ready = true
+    endpoint.conditions.serving = true
+    endpoint.nodeName = nodeName
+    var hints = EndpointHints()
+    hints.forNodes = [ForNode { $0.name = nodeName }]
+    endpoint.hints = hints
     slice.endpoints = [endpoint]
     slice.ports = [("dns", "UDP"), ("dns-tcp", "TCP")].map { name, transport in
       var port = DiscoveryEndpointPort()

@@ -1,4 +1,5 @@
 import API
+import Client
 import Testing
 
 @testable import ClusterDNS
@@ -155,5 +156,52 @@ private func addresses(_ outcome: ClusterZone.Outcome) -> [String]? {
     bytes[5] = 1
     bytes += [0xc0, 12, 0, 1, 0, 1]
     #expect(Query(parsing: bytes) == nil)
+  }
+}
+
+@Suite struct PublicationTests {
+  /// Runs a body with a publisher whose informers follow an API server in memory.
+  private func withPublication(
+    makesService: Bool, _ body: (MemoryAPI, Publication) async throws -> Void
+  ) async throws {
+    let api = MemoryAPI()
+    let informers = InformerFactory(client: api.client())
+    let source = InformerSource(informers: informers)
+    let following = Task { try await informers.run() }
+    defer { following.cancel() }
+    try await source.waitForSync()
+    try await body(
+      api,
+      Publication(
+        client: api.client(), source: source, serviceAddress: "10.96.0.10", nodeName: "a", address: "10.0.0.1",
+        port: 10053, makesService: makesService))
+  }
+
+  @Test func everyNodeHasASliceOfItsOwn() async throws {
+    try await withPublication(makesService: true) { api, publication in
+      await #expect(throws: Publication.NotYet.self) { try await publication.reconcile() }
+      let service = try #require(api.object(Service.self, namespace: "kube-system", name: "kube-dns"))
+      #expect(service.spec.trafficDistribution == "PreferSameNode")
+      try api.seed(
+        Node {
+          $0.metadata.name = "a"
+          $0.metadata.uid = "uid-a"
+        })
+      while publication.source.service(namespace: "kube-system", name: "kube-dns") == nil { await Task.yield() }
+      try await publication.reconcile()
+      let slice = try #require(api.object(EndpointSlice.self, namespace: "kube-system", name: "kube-dns-a"))
+      #expect(slice.metadata.ownerReferences.map(\.uid) == [api.object(Node.self, name: "a")?.metadata.uid])
+      #expect(slice.endpoints.map(\.nodeName) == ["a"])
+      #expect(slice.endpoints.first?.hints?.forNodes.map(\.name) == ["a"])
+    }
+  }
+
+  @Test func anAgentMakesNoService() async throws {
+    try await withPublication(makesService: false) { api, publication in
+      try api.seed(Node { $0.metadata.name = "a" })
+      try await publication.reconcile()
+      #expect(api.objects(Service.self).isEmpty)
+      #expect(api.objects(EndpointSlice.self).count == 1)
+    }
   }
 }

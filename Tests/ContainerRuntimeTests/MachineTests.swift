@@ -66,7 +66,7 @@ func plant(_ files: [String: String], in root: String) throws {
 
 @Suite struct ConfigurationTests {
   private let binaries = EngineBinaries(
-    containerd: "/usr/bin/containerd", runtime: "/usr/sbin/runc", cniPlugins: "/usr/lib/cni", hasIPTables: true)
+    containerd: "/usr/bin/containerd", runtime: "/usr/sbin/runc", cniPlugins: "/usr/lib/cni", servesHostPorts: true)
 
   private func machine(_ change: (inout Machine) -> Void = { _ in }) -> Machine {
     var machine = Machine(
@@ -100,7 +100,7 @@ func plant(_ files: [String: String], in root: String) throws {
 
   @Test func podNetworkHasARangePerFamily() throws {
     let bytes = CNIConfiguration(
-      bridge: "cni0", podCIDRs: ["10.244.0.0/24", "fd00::/64"], addressDirectory: "/run/a", hasIPTables: false
+      bridge: "cni0", podCIDRs: ["10.244.0.0/24", "fd00::/64"], addressDirectory: "/run/a", servesHostPorts: false
     ).encoded()
     let object = try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
     let plugins = try #require(object["plugins"] as? [[String: Any]])
@@ -117,7 +117,7 @@ func plant(_ files: [String: String], in root: String) throws {
       try plant(["/net.d/10-calico.conflist": "{}"], in: root)
       #expect(CNIConfiguration.foreign(in: configuration.cniConfigurationDirectory) == "10-calico.conflist")
       let supervisor = ContainerdSupervisor(configuration: configuration, logger: .init(label: "test"))
-      try await supervisor.setPodCIDRs(["10.0.0.0/24"])
+      #expect(try await !supervisor.setPodCIDRs(["10.0.0.0/24"]))
       #expect(FileSystem.list(root + "/net.d") == ["10-calico.conflist"])
     }
   }

@@ -46,6 +46,23 @@ import Testing
     #expect(by["dying"]?.conditions.terminating == true)
   }
 
+  @Test(
+    arguments: [
+      (nil, nil), ("PreferClose", "/z1"), ("PreferSameZone", "/z1"), ("PreferSameNode", "node-1/z1"),
+    ] as [(String?, String?)])
+  func hintsFollowTheTrafficDistribution(_ distribution: String?, _ expected: String?) throws {
+    var service = makeService()
+    service.spec.trafficDistribution = distribution
+    let decision = EndpointSliceDecision.decide(
+      service, pods: [makePod("a"), makePod("b", ready: false)], zones: ["node-1": "z1"], existing: [], trigger: nil,
+      capacity: 100)
+    let endpoints = try #require(decision.create.first).endpoints
+    let hints = endpoints.first { $0.conditions.ready == true }?.hints
+    let text = hints.map { ($0.forNodes.map(\.name) + ["/"] + $0.forZones.map(\.name)).joined() }
+    #expect(text == expected)
+    #expect(endpoints.contains { $0.conditions.ready == false && $0.hints == nil })
+  }
+
   @Test func findsPortsByName() {
     let decision = decide(makeService(port: .string("http")), [makePod("a")])
     #expect(decision.create.first?.ports.first?.port == 8080)

@@ -43,6 +43,31 @@ import Testing
     #expect(health.conditions(of: node, grace: 50, startupGrace: 60, now: later) == node.status.conditions)
   }
 
+  @Test func endpointsOfANodeItselfFollowIt() {
+    let slice = EndpointSlice {
+      $0.metadata.labels = ["endpointslice.kubernetes.io/managed-by": "cluster-dns.apus.dev"]
+      $0.metadata.ownerReferences = [
+        OwnerReference {
+          $0.kind = "Node"
+          $0.name = "node-1"
+        }
+      ]
+      $0.endpoints = [
+        Endpoint {
+          $0.addresses = ["10.0.0.1"]
+          $0.conditions.ready = true
+        }
+      ]
+    }
+    #expect(NodeEndpoints.owners(slice) == ["node-1"])
+    #expect(NodeEndpoints.following(slice, isReady: true) == nil)
+    let gone = NodeEndpoints.following(slice, isReady: false)
+    #expect(gone?.endpoints.first?.conditions.ready == false)
+    #expect(gone.flatMap { NodeEndpoints.following($0, isReady: true) }?.endpoints.first?.conditions.ready == true)
+    #expect(
+      NodeEndpoints.owners(EndpointSlice { $0.metadata.ownerReferences = slice.metadata.ownerReferences }).isEmpty)
+  }
+
   @Test func taintsFollowConditions() {
     func taints(_ ready: String?, mayEvict: Bool = true, _ change: (inout Node) -> Void = { _ in }) -> Set<String> {
       var node = node(ready: ready)

@@ -147,4 +147,44 @@ import Testing
       #expect(await eventually { api.objects(PersistentVolume.self).isEmpty })
     }
   }
+
+  @Test func anotherNodeIsAskedToDelete() async throws {
+    let path = "/data/volumes/pvc-1_default_data"
+    try await withControllers(["local-path-provisioner"], configure: { $0.localNodeName = "node-1" }) { api, client in
+      for name in ["node-1", "node-2"] {
+        try api.seed(
+          Node {
+            $0.metadata.name = name
+            $0.metadata.labels["kubernetes.io/hostname"] = name
+          })
+      }
+      var released = LocalPathVolume.make(
+        for: claim(storage: "local-path"), storage: StorageClass { $0.metadata.name = "local-path" },
+        node: try #require(api.object(Node.self, name: "node-2")), directory: "/data/volumes",
+        provisioner: "apus.dev/local-path")
+      released.metadata.name = "pvc-1"
+      released.spec.hostPath?.path = path
+      released.status.phase = "Released"
+      try api.seed(released)
+      func asked() -> [String] {
+        api.object(Node.self, name: "node-2").map { LocalPathDeletion.paths(LocalPathDeletion.request, of: $0) } ?? []
+      }
+      #expect(await eventually { asked() == [path] })
+      #expect(api.object(PersistentVolume.self, name: "pvc-1") != nil)
+      try await client.patch(
+        Node.self, name: "node-2", .merge(LocalPathDeletion.patch(LocalPathDeletion.done, [path])))
+      #expect(await eventually { api.object(PersistentVolume.self, name: "pvc-1") == nil })
+      #expect(await eventually { asked().isEmpty })
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("/var/lib/apus/volumes/pvc-1_a_b", true), ("/volumes/pvc-1", true), ("/etc/passwd", false),
+      ("/volumes/../etc/pvc-1", false), ("/x/volumes/../pvc-1", false), ("volumes/pvc-1", false),
+      ("/volumes/pvc-1/x", false),
+    ])
+  func onlyVolumesAreDeleted(_ path: String, _ isVolume: Bool) {
+    #expect(LocalPathDeletion.isVolume(path) == isVolume)
+  }
 }

@@ -1,7 +1,9 @@
 import API
 import Glibc
+import HTTP
 import Linux
 import NFTables
+import Synchronization
 import Testing
 
 @testable import KubeProxy
@@ -65,7 +67,8 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
       of: web, slices: [slice([("10.0.0.1", true, true, "a"), ("10.0.0.2", true, true, "b")])], node: "a")
     #expect(ports[0].backends.count == 2)
     #expect(ports[0].externalBackends.map(\.address) == ["10.0.0.1"])
-    #expect(ports[0].preservesClientAddress)
+    #expect(ports[0].clusterBackends.count == 2)
+    #expect(ports[0].isExternalLocal)
   }
 
   @Test func headlessAndExternalNamesHaveNone() {
@@ -73,6 +76,110 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
     headless.spec.clusterIP = "None"
     #expect(BackendSelection.ports(of: headless, slices: [], node: "a").isEmpty)
     #expect(BackendSelection.ports(of: service("web", type: "ExternalName"), slices: [], node: "a").isEmpty)
+  }
+}
+
+@Suite struct HintTests {
+  private func hinted(_ hints: [(node: String?, zone: String?)]) -> EndpointSlice {
+    var slice = slice(hints.indices.map { ("10.0.0.\($0)", true, true, "n\($0)") })
+    for (index, hint) in hints.enumerated() {
+      var hints = EndpointHints()
+      hints.forNodes = hint.node.map { name in [ForNode { $0.name = name }] } ?? []
+      hints.forZones = hint.zone.map { name in [ForZone { $0.name = name }] } ?? []
+      slice.endpoints[index].hints = hints
+    }
+    return slice
+  }
+
+  private func chosen(_ slice: EndpointSlice, node: String, zone: String = "") -> [String] {
+    BackendSelection.ports(of: service("web"), slices: [slice], node: node, zone: zone)[0].backends.map(\.address)
+  }
+
+  @Test func aNodesOwnEndpointComesFirst() {
+    let slice = hinted([("a", nil), ("b", nil), ("b", nil)])
+    #expect(chosen(slice, node: "a") == ["10.0.0.0"])
+    #expect(chosen(slice, node: "b") == ["10.0.0.1", "10.0.0.2"])
+    #expect(chosen(slice, node: "c").count == 3)
+  }
+
+  @Test func aZonesOwnEndpointComesFirst() {
+    let slice = hinted([(nil, "x"), (nil, "y")])
+    #expect(chosen(slice, node: "a", zone: "y") == ["10.0.0.1"])
+    #expect(chosen(slice, node: "a", zone: "z").count == 2)
+    #expect(chosen(slice, node: "a").count == 2)
+  }
+
+  @Test func hintsOfSomeEndpointsAloneCountForNothing() {
+    #expect(chosen(hinted([("a", "x"), (nil, nil)]), node: "a", zone: "x").count == 2)
+  }
+
+  @Test func theZoneCountsWhereTheNodeHasNone() {
+    #expect(chosen(hinted([("a", "x"), ("b", "y")]), node: "c", zone: "y") == ["10.0.0.1"])
+  }
+}
+
+@Suite struct StaleFlowTests {
+  @Test func onlyBackendsMayAnswer() {
+    var dns = service("dns", type: "NodePort", nodePort: 30053)
+    dns.spec.ports[0].protocol = "UDP"
+    let ports = BackendSelection.ports(
+      of: dns, slices: [slice([("10.0.0.1", true, true, "a"), ("10.0.0.2", true, true, "b")])], node: "a")
+    func flow(_ destination: String, _ port: UInt16, _ reply: String) throws -> TrackedFlow {
+      TrackedFlow(
+        destination: try #require(NetworkAddress(destination)), destinationPort: port,
+        replySource: try #require(NetworkAddress(reply)), replyPort: 53)
+    }
+    var stale = StaleFlows()
+    stale.add(ports, before: [])
+    #expect(throws: Never.self) {
+      let good = try [
+        flow("10.96.0.7", 80, "10.0.0.1"), flow("1.2.3.4", 30053, "10.0.0.2"), flow("8.8.8.8", 53, "8.8.8.8"),
+      ]
+      let bad = try [
+        flow("10.96.0.7", 80, "10.0.0.9"), flow("10.96.0.7", 80, "10.96.0.7"), flow("1.2.3.4", 30053, "10.0.0.8"),
+      ]
+      #expect(stale.stale(among: good + bad) == bad)
+    }
+    var gone = StaleFlows()
+    gone.add([], before: ports)
+    #expect(!gone.isEmpty)
+    #expect(throws: Never.self) {
+      let flows = try [flow("10.96.0.7", 80, "10.0.0.1"), flow("1.2.3.4", 30053, "10.0.0.2")]
+      #expect(gone.stale(among: flows) == flows)
+    }
+  }
+}
+
+@Suite struct HealthTests {
+  @Test func staleRulesMakeTheProxyUnhealthyAfterAMinute() {
+    let time = Mutex(1000.0)
+    let state = ProxyState { time.withLock { $0 } }
+    #expect(state.isHealthy)
+    state.queued()
+    time.withLock { $0 += 59 }
+    #expect(state.isHealthy)
+    time.withLock { $0 += 2 }
+    #expect(!state.isHealthy)
+    state.synced(seconds: 0.002, isFull: false)
+    #expect(state.isHealthy)
+  }
+
+  @Test func answersInUpstreamsForm() throws {
+    let state = ProxyState { 1_700_000_000.5 }
+    let head = HTTPRequestHead(method: "GET", target: "/healthz")
+    let answer = try #require(HealthHandler(state: state).handleSync(head))
+    guard case .bytes(let bytes) = answer.body else { Issue.record("no body"); return }
+    let time = "2023-11-14 22:13:20.500000000 +0000 UTC"
+    #expect(
+      String(decoding: bytes, as: UTF8.self)
+        == #"{"lastUpdated": "\#(time)","currentTime": "\#(time)", "nodeEligible": true}"#)
+    state.change { $0.isNodeEligible = false }
+    #expect(HealthHandler(state: state).handleSync(head)?.status == 503)
+    #expect(HealthHandler(state: state).handleSync(HTTPRequestHead(method: "GET", target: "/livez"))?.status == 200)
+    let key = ObjectKey(namespace: "shop", name: "web")
+    #expect(ServiceHealthHandler(service: key, state: state).handleSync(head)?.status == 503)
+    state.change { $0.localEndpoints[key] = 2 }
+    #expect(ServiceHealthHandler(service: key, state: state).handleSync(head)?.status == 200)
   }
 }
 
@@ -122,12 +229,24 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
             var web = service("web", type: "NodePort", nodePort: 30080)
             web.spec.sessionAffinity = affinity
             web.spec.externalTrafficPolicy = affinity == "None" ? "Cluster" : "Local"
+            web.spec.externalIPs = ["192.0.2.7"]
+            web.spec.loadBalancerSourceRanges = ["10.0.0.0/8", "10.1.0.0/16", "192.168.0.0/16"]
+            var ingress = LoadBalancerIngress()
+            ingress.ip = "192.0.2.8"
+            web.status.loadBalancer.ingress = [ingress]
+            if state.count == 1 {
+              var time = SessionAffinityConfig()
+              time.clientIP = ClientIPConfig()
+              time.clientIP?.timeoutSeconds = 60
+              web.spec.sessionAffinityConfig = time
+            }
             let ports = BackendSelection.ports(of: web, slices: [slice(state)], node: "a")
             try run(ruleset.update(service: "default/web", ports: ports, clusterIPs: ["10.96.0.7"]))
           }
         }
         try run(ruleset.update(service: "default/web", ports: [], clusterIPs: []))
         let left = try kernel.run("list table ip apus-proxy\n")
+        if left.contains("affinity-") || left.contains("clients-") { return "chains left: \(left)" }
         // Made anew over what is there: the way a restarted proxy begins.
         var second = Ruleset()
         try run(second.initialCommands(clusterCIDR: ""))

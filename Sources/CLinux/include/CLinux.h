@@ -1,5 +1,6 @@
 // System calls that the Glibc module does not show to Swift.
 #pragma once
+#include <stdint.h>
 #include <sys/types.h>
 
 enum {
@@ -12,3 +13,6 @@ enum {
 int clinux_unshare(int flags);
 /// setns(2) for the calling thread. 0, or -1 with errno set.
 int clinux_setns(int descriptor, int kind);
+/// A netlink socket bound to a port of the kernel's choice and to multicast groups (a bit mask), with a time limit for
+/// reading (seconds; 0 is none). The descriptor, or -1 with errno set.
+int clinux_netlink(int protocol, uint32_t groups, int timeout);

@@ -1,6 +1,4 @@
-import API
 import CRI
-import Client
 import ContainerRuntime
 import GRPC
 import Logging
@@ -48,21 +46,12 @@ struct Engine: Sendable {
     try Task.checkCancellation()
   }
 
-  /// Configures the pod network as soon as the node has its ranges, and again when they change.
-  func followPodCIDRs(of node: String, _ informers: InformerFactory) async throws {
-    guard let supervisor else { return try await Task.sleep(for: .seconds(.max / 4)) }
-    let (ranges, found) = AsyncStream<[String]>.makeStream(bufferingPolicy: .bufferingNewest(1))
-    informers.informer(Node.self).addHandler { event in
-      guard event.object.metadata.name == node else { return }
-      let spec = event.object.spec
-      let all = spec.podCIDRs.isEmpty ? [spec.podCIDR].filter { !$0.isEmpty } : spec.podCIDRs
-      if !all.isEmpty { found.yield(all) }
-    }
-    var current: [String] = []
-    for await next in ranges where next != current {
-      try await supervisor.setPodCIDRs(next)
-      current = next
-      logger.info("pod network configured", metadata: ["podCIDRs": "\(next)"])
-    }
+  /// Whether the engine's plugins open pods' host ports.
+  var servesHostPorts: Bool { supervisor?.servesHostPorts ?? true }
+
+  /// Plugs pods into our bridge; false where another network has them, as with somebody else's engine.
+  func plug(_ podCIDRs: [String], mtu: Int) async throws -> Bool {
+    guard let supervisor else { return false }
+    return try await supervisor.setPodCIDRs(podCIDRs, mtu: mtu)
   }
 }

@@ -5,6 +5,7 @@ import KubeProxy
 import Kubelet
 import Logging
 import NIOPosix
+import PodNetwork
 import ServiceLifecycle
 
 /// What runs on every node, in order of start: engine, pod network, kubelet, proxy and DNS. A server has them in its own
@@ -21,6 +22,8 @@ struct NodeParts: Sendable {
     var clusterDNS: String
     var containerRuntimeEndpoint: String?
     var options: NodeOptions
+    /// Whether the control plane runs in this process too.
+    var isServer = true
     /// PEM files of the kubelet's server.
     var servingCertificateFile: String
     var servingKeyFile: String
@@ -64,6 +67,12 @@ struct NodeParts: Sendable {
       client: clients.node, informers: informers, runtime: engine.runtime, images: engine.images,
       configuration: configuration, logger: logger("kubelet"))
 
+    let network = PodNetwork(
+      client: clients.node, informers: informers,
+      configuration: .init(
+        nodeName: settings.nodeName, nodeAddress: settings.nodeAddress, clusterCIDR: settings.clusterCIDR,
+        pluginServesHostPorts: engine.servesHostPorts), plug: engine.plug, logger: logger("pod-network"))
+
     let proxy = KubeProxy(
       client: clients.proxy, informers: informers,
       configuration: .init(nodeName: settings.nodeName, clusterCIDR: settings.clusterCIDR),
@@ -73,18 +82,23 @@ struct NodeParts: Sendable {
       client: clients.dns, informers: informers,
       configuration: .init(
         domain: settings.clusterDomain, address: settings.nodeAddress, resolvers: ResolverFile.nameServers(),
-        serviceAddress: settings.clusterDNS), group: MultiThreadedEventLoopGroup.singleton,
+        serviceAddress: settings.clusterDNS, nodeName: settings.nodeName, makesService: settings.isServer),
+      group: MultiThreadedEventLoopGroup.singleton,
       logger: logger("cluster-dns"))
+
+    let sweeper = VolumeSweeper(
+      client: clients.node, informers: informers, nodeName: settings.nodeName, logger: logger("volume-sweeper"))
 
     services = [
       Component("container-runtime", engine.run),
-      Component("pod-network") { try await engine.followPodCIDRs(of: settings.nodeName, informers) },
+      Component("pod-network", network.run),
       Component("kubelet") {
         try await engine.waitUntilReady()
         try await kubelet.run()
       },
       Component("kube-proxy", proxy.run),
       Component("cluster-dns", dns.run),
+      Component("volume-sweeper", sweeper.run),
     ]
   }
 }

@@ -59,6 +59,7 @@ struct ControlPlane: Sendable {
     controllerConfiguration.clusterCIDR = arguments.clusterCIDR
     controllerConfiguration.localPathDirectory = directories.volumes
     controllerConfiguration.localNodeName = nodeName
+    arguments.lifecycle.apply(to: &controllerConfiguration)
     let authority = try pki.authority()
     controllerConfiguration.clusterSigning = .init(
       certificatePEM: authority.certificatePEM, privateKeyPEM: authority.privateKeyPEM)

@@ -14,6 +14,8 @@ struct ServerCommand: AsyncParsableCommand {
 
   @OptionGroup var nodeOptions: NodeOptions
 
+  @OptionGroup var lifecycle: NodeLifecycleOptions
+
   @Option(help: "This node's name; the host's name in lower case by default.")
   var nodeName: String?
 

@@ -9,15 +9,16 @@ struct CNIConfiguration {
   var mtu = 0
   /// Where the addresses given out are written down. It must not survive a reboot, as pods do not.
   var addressDirectory: String
-  /// Without iptables neither masquerading nor host ports can be had from the plugins.
-  var hasIPTables: Bool
+  /// The plugin for host ports works through iptables.
+  var servesHostPorts: Bool
 
   func encoded() -> [UInt8] {
     let ranges = podCIDRs.map { JSONValue.array([.object(["subnet": .string($0)])]) }
     var bridgePlugin: [String: JSONValue] = [
       "type": .string("bridge"), "bridge": .string(bridge), "isGateway": .bool(true),
       "isDefaultGateway": .bool(true), "forceAddress": .bool(true), "hairpinMode": .bool(true),
-      "ipMasq": .bool(hasIPTables),
+      // The pod network masquerades, with rules of its own.
+      "ipMasq": .bool(false),
       "ipam": .object([
         "type": .string("host-local"), "dataDir": .string(addressDirectory),
         "ranges": .array(ranges),
@@ -25,7 +26,7 @@ struct CNIConfiguration {
     ]
     if mtu > 0 { bridgePlugin["mtu"] = .int(Int64(mtu)) }
     var plugins: [JSONValue] = [.object(bridgePlugin)]
-    if hasIPTables {
+    if servesHostPorts {
       plugins.append(
         .object(["type": .string("portmap"), "capabilities": .object(["portMappings": .bool(true)])]))
     }

@@ -55,16 +55,23 @@ public actor ContainerdSupervisor {
     return try await describe(machine, binaries)
   }
 
-  /// Configures the pod network once the node's ranges are known. Another network's configuration is left alone.
-  public func setPodCIDRs(_ podCIDRs: [String]) throws {
-    guard !podCIDRs.isEmpty else { return }
+  /// Plugs pods into a bridge with addresses from the node's ranges, from the next pod on. False, and nothing is done,
+  /// when another network's configuration is there.
+  public func setPodCIDRs(_ podCIDRs: [String], mtu: Int = 0) throws -> Bool {
+    guard !podCIDRs.isEmpty else { return true }
     let directory = configuration.cniConfigurationDirectory
     try FileSystem.makeDirectory(directory)
-    if let foreign = CNIConfiguration.foreign(in: directory) {
-      logger.info("leaving the pod network to its own configuration", metadata: ["file": "\(directory)/\(foreign)"])
-      return
+    let file = "\(directory)/\(CNIConfiguration.fileName)"
+    if CNIConfiguration.foreign(in: directory) != nil {
+      unlink(file)
+      return false
     }
     let (_, binaries) = try prepared ?? prepare()
+    let content = CNIConfiguration(
+      bridge: configuration.bridgeName, podCIDRs: podCIDRs, mtu: configuration.mtu > 0 ? configuration.mtu : mtu,
+      addressDirectory: "\(configuration.state)-cni", servesHostPorts: binaries.servesHostPorts
+    ).encoded()
+    if (try? FileSystem.read(file)) == content { return true }
     if binaries.cniPlugins == nil {
       logger.warning(
         "no CNI plugins found; pods will have no network (Debian: apt install containernetworking-plugins)")
@@ -73,13 +80,15 @@ public actor ContainerdSupervisor {
     for family in ["iptables", "ip6tables"] {
       try? FileSystem.overwrite("/proc/sys/net/bridge/bridge-nf-call-\(family)", "1")
     }
-    let file = "\(directory)/\(CNIConfiguration.fileName)"
-    let content = CNIConfiguration(
-      bridge: configuration.bridgeName, podCIDRs: podCIDRs, mtu: configuration.mtu,
-      addressDirectory: "\(configuration.state)-cni", hasIPTables: binaries.hasIPTables
-    ).encoded()
-    if (try? FileSystem.read(file)) == content { return }
     try FileSystem.write(content, to: file)
+    return true
+  }
+
+  /// Whether a CNI plugin opens pods' host ports on this machine; else somebody else must.
+  public nonisolated var servesHostPorts: Bool {
+    (try? EngineBinaries.find(
+      containerd: configuration.containerdPath, runtime: configuration.runtimePath,
+      cniPlugins: configuration.cniPluginDirectory))?.servesHostPorts ?? false
   }
 
   /// Keeps containerd running until the task is cancelled, which leaves it running.

@@ -6,8 +6,8 @@ public struct EngineBinaries: Sendable, Hashable {
   public var runtime: String
   /// The directory of the CNI plugins; nil when they are not installed.
   public var cniPlugins: String?
-  /// iptables, which the portmap plugin and masquerading need.
-  public var hasIPTables: Bool
+  /// The portmap plugin is there, and iptables, which it works through.
+  public var servesHostPorts: Bool
 
   /// The runtime's name as a runtime class handler.
   public var runtimeName: String { runtime.hasSuffix("crun") ? "crun" : "runc" }
@@ -33,7 +33,8 @@ public struct EngineBinaries: Sendable, Hashable {
         ["bridge", "host-local", "loopback"].allSatisfy { FileSystem.isExecutable("\(directory)/\($0)") }
       }
     return EngineBinaries(
-      containerd: engine, runtime: oci, cniPlugins: plugins, hasIPTables: search("iptables") != nil)
+      containerd: engine, runtime: oci, cniPlugins: plugins,
+      servesHostPorts: search("iptables") != nil && plugins.map { FileSystem.isExecutable("\($0)/portmap") } ?? false)
   }
 
   /// PATH, and the places that PATH of an unprivileged shell lacks.

@@ -53,10 +53,29 @@ struct EndpointSliceDecision: Sendable, Equatable {
           $0.zone = zones[pod.spec.nodeName]
         }
         if PodEndpoints.hasHostname(pod, service) { $0.hostname = pod.spec.hostname }
+        $0.hints = hints(service.spec.trafficDistribution, for: $0)
       }
       groups[ports, default: []].append(endpoint)
     }
     return groups
+  }
+
+  /// Who is to prefer an endpoint under a Service's traffic distribution. Only ready ones are hinted: the others have
+  /// no say in whether all are.
+  private static func hints(_ distribution: String?, for endpoint: Endpoint) -> EndpointHints? {
+    guard endpoint.conditions.ready ?? true else { return nil }
+    let zones = endpoint.zone.map { zone in [ForZone { $0.name = zone }] } ?? []
+    switch distribution {
+    case "PreferClose", "PreferSameZone":
+      return zones.isEmpty ? nil : EndpointHints { $0.forZones = zones }
+    case "PreferSameNode":
+      guard let node = endpoint.nodeName else { return nil }
+      return EndpointHints {
+        $0.forNodes = [ForNode { $0.name = node }]
+        $0.forZones = zones
+      }
+    default: return nil
+    }
   }
 
   private static func ports(_ service: Service, _ pod: Pod) -> [DiscoveryEndpointPort] {

@@ -6,8 +6,8 @@ import Logging
 
 /// Serves the default storage class with directories of the node on which a claim's first pod runs.
 ///
-/// The kubelet makes the directory when it mounts the volume. A volume that is deleted takes its directory with it
-/// where this process sees the node's disk.
+/// The kubelet makes the directory when it mounts the volume. A volume that is deleted takes its directory with it: here
+/// where this process sees the node's disk, else the node does it on request (`LocalPathDeletion`).
 final class LocalPathProvisioner: Controller {
   private enum Item: Hashable, Sendable {
     case claim(ObjectKey)
@@ -38,6 +38,19 @@ final class LocalPathProvisioner: Controller {
     volumes.addHandler { [queue] event in
       if case .deleted = event { return }
       queue.add(.volume(event.object.metadata.name))
+    }
+    nodes.addHandler { [queue, volumes] event in
+      let done = LocalPathDeletion.paths(LocalPathDeletion.done, of: event.object)
+      var isGone = false
+      switch event {
+      case .added: break
+      case .updated(let old, _): if done == LocalPathDeletion.paths(LocalPathDeletion.done, of: old) { return }
+      case .deleted: isGone = true
+      }
+      guard isGone || !done.isEmpty else { return }
+      for volume in volumes.lister.list() where volume.status.phase == "Released" {
+        queue.add(.volume(volume.metadata.name))
+      }
     }
   }
 
@@ -117,31 +130,58 @@ final class LocalPathProvisioner: Controller {
   }
 
   func delete(_ name: String) async throws -> ReconcileResult {
-    guard let volume = volumes.lister.get(name: name), volume.status.phase == "Released",
-      volume.spec.persistentVolumeReclaimPolicy == "Delete", volume.metadata.deletionTimestamp == nil,
-      volume.metadata.annotations[VolumeMatch.provisionedBy] == configuration.localPathProvisioner
-    else { return .done }
-    let host = LocalPathVolume.host(volume)
-    let node = nodes.lister.list().first {
-      ($0.metadata.labels[LocalPathVolume.hostnameLabel] ?? $0.metadata.name) == host
-    }
-    if let node {
-      // That node's disk is somebody else's to clean.
-      guard node.metadata.name == configuration.localNodeName else { return .done }
-      if let directory = LocalPathVolume.directory(of: volume, under: configuration.localPathDirectory),
-        FileManager.default.fileExists(atPath: directory)
-      {
-        do {
-          try FileManager.default.removeItem(atPath: directory)
-        } catch {
-          recorder.event(volume, type: "Warning", reason: "VolumeFailedDelete", message: "\(error)")
-          throw error
-        }
+    guard let volume = volumes.lister.get(name: name), isToBeDeleted(volume) else { return .done }
+    if let node = node(of: volume) {
+      if node.metadata.name == configuration.localNodeName {
+        try deleteDirectory(of: volume)
+      } else if try await !isDeleted(volume, by: node) {
+        return .done  // the node's answer brings it back here
       }
     }
     try await ignoringNotFound {
       try await client.delete(PersistentVolume.self, name: name, options: .uid(volume.metadata.uid))
     }
     return .done
+  }
+
+  private func node(of volume: PersistentVolume) -> Node? {
+    let host = LocalPathVolume.host(volume)
+    return nodes.lister.list().first {
+      ($0.metadata.labels[LocalPathVolume.hostnameLabel] ?? $0.metadata.name) == host
+    }
+  }
+
+  private func deleteDirectory(of volume: PersistentVolume) throws {
+    guard let directory = LocalPathVolume.directory(of: volume, under: configuration.localPathDirectory),
+      FileManager.default.fileExists(atPath: directory)
+    else { return }
+    do {
+      try FileManager.default.removeItem(atPath: directory)
+    } catch {
+      recorder.event(volume, type: "Warning", reason: "VolumeFailedDelete", message: "\(error)")
+      throw error
+    }
+  }
+
+  /// Whether another node has deleted the volume's directory; asks it to where it was not asked yet.
+  private func isDeleted(_ volume: PersistentVolume, by node: Node) async throws -> Bool {
+    guard let path = volume.spec.hostPath?.path, LocalPathDeletion.isVolume(path) else { return true }
+    let isDone = LocalPathDeletion.paths(LocalPathDeletion.done, of: node).contains(path)
+    // All that this node is to delete, not only this one: writers beside each other then write the same.
+    let wanted = volumes.lister.list().filter { other in
+      isToBeDeleted(other) && self.node(of: other)?.metadata.name == node.metadata.name
+        && !(isDone && other.metadata.name == volume.metadata.name)
+    }.compactMap(\.spec.hostPath?.path).filter(LocalPathDeletion.isVolume)
+    if Set(wanted) != Set(LocalPathDeletion.paths(LocalPathDeletion.request, of: node)) {
+      _ = try await client.patch(
+        Node.self, name: node.metadata.name, .merge(LocalPathDeletion.patch(LocalPathDeletion.request, wanted)))
+    }
+    return isDone
+  }
+
+  private func isToBeDeleted(_ volume: PersistentVolume) -> Bool {
+    volume.status.phase == "Released" && volume.spec.persistentVolumeReclaimPolicy == "Delete"
+      && volume.metadata.deletionTimestamp == nil
+      && volume.metadata.annotations[VolumeMatch.provisionedBy] == configuration.localPathProvisioner
   }
 }
