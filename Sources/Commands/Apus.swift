@@ -6,7 +6,10 @@ public struct Apus: AsyncParsableCommand {
     commandName: "apus",
     abstract: "Kubernetes, whole, in one binary.",
     version: "\(Version.git) (Kubernetes v1.36)",
-    subcommands: [ServerCommand.self, StatusCommand.self, StopCommand.self, ImageCommand.self, KubeconfigCommand.self])
+    subcommands: [
+      ServerCommand.self, AgentCommand.self, TokenCommand.self, StatusCommand.self, StopCommand.self, ImageCommand.self,
+      KubeconfigCommand.self,
+    ])
 
   public init() {}
 }

@@ -190,22 +190,21 @@ public final class APIServer: HTTPHandler {
     } else {
       switch authenticator.authenticateSync(head) ?? .absent {
       case .user(let found): user = found
-      case .absent: return .refused(errorResponse(StatusError.unauthorized(), head.headers, query: query), info)
+      case .absent: return .refused(errorResponse(StatusError.unauthorized()), info)
       case .failed(let reason):
         logger.debug("unable to authenticate the request", metadata: ["reason": "\(reason)"])
-        return .refused(errorResponse(StatusError.unauthorized(), head.headers, query: query), info)
+        return .refused(errorResponse(StatusError.unauthorized()), info)
       }
     }
     do {
       if let other = try Impersonation.apply(head.headers, user: user, authorizer: authorizer) { user = other }
     } catch {
-      return .refused(errorResponse(error, head.headers, query: query), info)
+      return .refused(errorResponse(error), info)
     }
     let attributes = AuthorizationAttributes(info)
     let answer = authorizer.authorize(user, attributes)
     guard answer.decision == .allowed else {
-      let refusal = forbidden(user, attributes, reason: answer.reason)
-      return .refused(errorResponse(refusal, head.headers, query: query), info)
+      return .refused(errorResponse(forbidden(user, attributes, reason: answer.reason)), info)
     }
     return .admitted(Admitted(head: head, info: info, user: user, query: query))
   }
@@ -237,13 +236,14 @@ public final class APIServer: HTTPHandler {
     let info = admitted.info
     if request.bodyTooLarge {
       let problem = StatusError.requestEntityTooLarge("limit is \(configuration.maxRequestBodyBytes)")
-      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started)
+      return finish(errorResponse(problem), info, head, started)
     }
     if info.isLongRunning { return finish(await answer(admitted, request), info, head, started) }
     let mutating = info.isMutating
     guard enter(mutating, admitted.user) else {
-      let problem = StatusError.tooManyRequests("Too many requests, please try again later.", retryAfter: 1)
-      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started)
+      return finish(
+        errorResponse(StatusError.tooManyRequests("Too many requests, please try again later.", retryAfter: 1)),
+        info, head, started)
     }
     defer { leave(mutating) }
     return finish(await answer(admitted, request), info, head, started)
@@ -255,7 +255,13 @@ public final class APIServer: HTTPHandler {
     if isProxy(admitted.info) {
       do { return try await proxy(admitted, request) } catch { return errorResponse(error) }
     }
-    let resource = resourceRequest(admitted, body: request.body)
+    var resource = resourceRequest(admitted, body: request.body)
+    if resource.contentType == ProtobufTranscoder.mediaType, !resource.body.isEmpty {
+      do { resource.body = try ProtobufTranscoder.json(resource.body) } catch {
+        return errorResponse(StatusError.badRequest("unable to decode the request body: \(error)"))
+      }
+      resource.contentType = "application/json"
+    }
     return await registry.handle(resource)
   }
 

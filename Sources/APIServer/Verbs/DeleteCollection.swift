@@ -27,6 +27,8 @@ extension Registry {
         // Somebody else was faster; the aim is reached.
       }
     }
-    return try answer(resource, ListPage(objects: objects, revision: hub.clock.current), request)
+    let (output, yaml) = try Output.negotiate(request.accept)
+    return try answer(
+      resource, ListPage(objects: objects, revision: hub.clock.current), output, yaml, request)
   }
 }

@@ -1,7 +1,6 @@
 import API
 import APIMachinery
 import HTTP
-import Protobuf
 
 extension Registry {
   /// One object, from the cache.
@@ -28,13 +27,11 @@ extension Registry {
     _ status: Int, _ resource: ServedResource, _ object: CachedObject, _ request: ResourceRequest,
     warnings: [String] = []
   ) throws -> HTTPResponse {
+    let (output, yaml) = try Output.negotiate(request.accept)
     let bytes: [UInt8]
-    switch request.form.output {
+    switch output {
     case .object:
-      if request.form.media == .protobuf, let kind = ProtobufKind.of(resource.gvk) {
-        return protobufResponse(status, .bytes(try kind.envelope(object, resource)), warnings: warnings)
-      }
-      if resource.conversion == nil {
+      if resource.conversion == nil, !yaml {
         var response = HTTPResponse(
           status: status,
           body: .slices([
@@ -50,15 +47,7 @@ extension Registry {
     case .partialMetadata:
       bytes = partialMetadata(object, header: partialMetadataHeader)
     }
-    return jsonResponse(status, bytes, warnings: warnings)
-  }
-}
-
-extension ProtobufKind {
-  /// A stored object as `resource` serves it.
-  func envelope(_ object: CachedObject, _ resource: ServedResource) throws -> [UInt8] {
-    if resource.conversion != nil { return try envelope(resource.served(object)[...]) }
-    return try envelope(object.bytes[...], resourceVersion: object.revision == 0 ? "" : String(object.revision))
+    return yaml ? try yamlResponse(status, bytes, warnings) : jsonResponse(status, bytes, warnings: warnings)
   }
 }
 

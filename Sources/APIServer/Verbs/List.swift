@@ -25,17 +25,16 @@ extension Registry {
       return nil
     }
     guard let page = try cachedPage(resource, query, predicate) else { return nil }
-    // Nor is turning many of them into something else.
-    if request.form.output == .table || request.form.media != .json || request.form.pretty, page.objects.count > 200 {
-      return nil
-    }
-    return try answer(resource, page, request)
+    let (output, yaml) = try Output.negotiate(request.accept)
+    if output == .table || yaml, page.objects.count > 200 { return nil }
+    return try answer(resource, page, output, yaml, request)
   }
 
   func list(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     let query = try ListQuery(request.query)
     if query.watch { return try await watch(resource, request) }
     let predicate = try query.predicate(resource, namespace: request.info.namespace)
+    let (output, yaml) = try Output.negotiate(request.accept)
     if let version = query.resourceVersion, query.continueToken == nil { try await reach(version, resource) }
     let page: ListPage
     if let cached = try cachedPage(resource, query, predicate) {
@@ -43,7 +42,7 @@ extension Registry {
     } else {
       page = try await storedPage(resource, query, predicate)
     }
-    return try answer(resource, page, request)
+    return try answer(resource, page, output, yaml, request)
   }
 
   /// Waits until the caches have reached a revision, three seconds at most.
@@ -160,16 +159,15 @@ extension Registry {
 
   // MARK: - Answers
 
-  func answer(_ resource: ServedResource, _ page: ListPage, _ request: ResourceRequest) throws -> HTTPResponse {
-    if request.form.media == .protobuf, let response = try protobufAnswer(resource, page, request.form.output) {
-      return response
-    }
-    switch request.form.output {
+  func answer(
+    _ resource: ServedResource, _ page: ListPage, _ output: Output, _ yaml: Bool, _ request: ResourceRequest
+  ) throws -> HTTPResponse {
+    switch output {
     case .table:
       let bytes = try table(
         resource, page.objects, version: String(page.revision), continueToken: page.continueToken,
         remaining: page.remaining, request)
-      return jsonResponse(200, bytes)
+      return yaml ? try yamlResponse(200, bytes, []) : jsonResponse(200, bytes)
     case .partialMetadata:
       let head = listHead("PartialObjectMetadataList", "meta.k8s.io/v1", page)
       return listResponse(head, page.objects) { object, out in
@@ -177,11 +175,20 @@ extension Registry {
       }
     case .object:
       let head = listHead(resource.info.kind + "List", resource.apiVersion, page)
+      if yaml {
+        var bytes = head
+        for (index, object) in page.objects.enumerated() {
+          if index > 0 { bytes.append(UInt8(ascii: ",")) }
+          appendItem(resource, object, to: &bytes)
+        }
+        bytes.append(contentsOf: "]}".utf8)
+        return try yamlResponse(200, bytes, [])
+      }
       return listResponse(head, page.objects) { object, out in self.appendItem(resource, object, to: &out) }
     }
   }
 
-  func appendItem(_ resource: ServedResource, _ object: CachedObject, to out: inout [UInt8]) {
+  private func appendItem(_ resource: ServedResource, _ object: CachedObject, to out: inout [UInt8]) {
     if resource.conversion == nil {
       object.appendItem(to: &out, header: "{\"metadata\":{")
     } else if let tree = try? resource.tree(object) {
@@ -190,7 +197,7 @@ extension Registry {
     }
   }
 
-  func listHead(_ kind: String, _ apiVersion: String, _ page: ListPage) -> [UInt8] {
+  private func listHead(_ kind: String, _ apiVersion: String, _ page: ListPage) -> [UInt8] {
     var writer = JSONWriter(capacity: 256)
     writer.beginObject()
     writer.key("kind")

@@ -61,6 +61,8 @@ struct NodeParts: Sendable {
     configuration.clusterDomain = settings.clusterDomain
     configuration.clusterDNS = [settings.clusterDNS]
     configuration.version = Version.git
+    configuration.nodeLabels = settings.options.nodeLabels
+    configuration.registerWithTaints = settings.options.nodeTaints
     configuration.cgroupRoot = settings.options.podsCgroup
     configuration.podInfraContainerImage = SandboxImage.name
     let kubelet = Kubelet(

@@ -2,11 +2,12 @@ import API
 import ArgumentParser
 import Client
 import Glibc
+import PKI
 
 /// Says whether the cluster in a data directory is up: its API server ready and its nodes Ready.
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Say whether the API server and the nodes are ready.")
+    commandName: "status", abstract: "Say whether the API server and the nodes are ready; on an agent, its own node.")
 
   @OptionGroup var directories: Directories
 
@@ -25,13 +26,14 @@ struct StatusCommand: AsyncParsableCommand {
     if !state.isReady { throw ExitCode.failure }
   }
 
-  private struct State {
+  fileprivate struct State {
     var isReady: Bool
     var text: String
   }
 
   private func observe() async -> State {
     guard access(directories.adminKubeconfig, R_OK) == 0 else {
+      if let state = await observeAgent() { return state }
       return State(isReady: false, text: "no cluster in \(directories.dataDir)")
     }
     do {
@@ -44,6 +46,34 @@ struct StatusCommand: AsyncParsableCommand {
         isReady: ready, text: (["API server: ready"] + (lines.isEmpty ? ["no nodes"] : lines)).joined(separator: "\n"))
     } catch {
       return State(isReady: false, text: "API server: \(error)")
+    }
+  }
+}
+
+extension StatusCommand {
+  /// What an agent knows with its own identity: its servers and its own node. Nil where no agent has joined from.
+  private func observeAgent() async -> State? {
+    let store = AgentStore(directory: directories.agent)
+    guard let authority = store.authority, let identity = store.pair(.client), let servers = try? store.servers,
+      !servers.isEmpty
+    else { return nil }
+    do {
+      let info = try CertificateInfo(pem: identity.certificatePEM)
+      let name = String(info.commonName.dropFirst("system:node:".count))
+      let transport = try Membership(authority: authority, servers: servers, identity: identity).transport()
+      let client = APIClient(transport: transport, userAgent: "apus/\(Version.git)")
+      let running = RunningServer.pid(directories) != nil
+      let node = try await client.get(Node.self, name: name)
+      let text = [
+        "agent: \(running ? "running" : "not running")", "server: \(transport.currentServer)",
+        "node \(name): \(node.isReady ? "Ready" : "NotReady")",
+      ].joined(separator: "\n")
+      await transport.shutdown()
+      return State(isReady: running && node.isReady, text: text)
+    } catch let error as StatusError {
+      return State(isReady: false, text: "server: \(error.message)")
+    } catch {
+      return State(isReady: false, text: "server: \(error)")
     }
   }
 }

@@ -3,10 +3,10 @@ import ContainerRuntime
 import Glibc
 import Logging
 
-/// Ends a server started from a data directory, and on request its pods and their engine.
+/// Ends a server or an agent started from a data directory, and on request its pods and their engine.
 struct StopCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "stop", abstract: "Stop the server; with --pods, its containers and their engine as well.")
+    commandName: "stop", abstract: "Stop the server or agent; with --pods, its containers and their engine as well.")
 
   @OptionGroup var directories: Directories
 
@@ -17,7 +17,7 @@ struct StopCommand: AsyncParsableCommand {
     if let pid = RunningServer.pid(directories) {
       kill(pid, SIGTERM)
       for _ in 0..<300 where RunningServer.pid(directories) != nil { try await Task.sleep(for: .milliseconds(100)) }
-      if RunningServer.pid(directories) != nil { throw ValidationError("server \(pid) does not end") }
+      if RunningServer.pid(directories) != nil { throw ValidationError("process \(pid) does not end") }
     }
     guard pods else { return }
     await ContainerdSupervisor(

@@ -40,6 +40,7 @@ struct ControlPlane: Sendable {
     // A node need not be in anybody's DNS: its address comes first, as kubeadm has it.
     configuration.kubeletPreferredAddressTypes = ["InternalIP", "ExternalIP", "Hostname"]
     configuration.gitVersion = Version.git
+    configuration.nodeRestriction = true
     let server = try APIServer(
       configuration: configuration, storage: storage, group: MultiThreadedEventLoopGroup.singleton,
       logger: logger("kube-apiserver"))
@@ -67,12 +68,20 @@ struct ControlPlane: Sendable {
       client: Self.client(server, "system:kube-controller-manager", [UserInfo.mastersGroup]), informers: informers,
       configuration: controllerConfiguration, logger: logger("kube-controller-manager"))
 
+    let bootstrap = ClusterBootstrap(
+      client: Self.client(server, "kubernetes-admin", [UserInfo.mastersGroup]),
+      authorityPEM: try pki.text(pki.authorityPath),
+      server: "https://\(nodeAddress):\(port)",
+      settings: ClusterSettings(
+        clusterCIDR: arguments.clusterCIDR, serviceCIDR: arguments.serviceCIDR, clusterDNS: arguments.clusterDNS,
+        clusterDomain: arguments.clusterDomain), logger: logger("apus"))
     services = [
       Component("kube-apiserver") {
         try await server.run()
         await storage.close()
       },
       Component("informers", informers.run),
+      Component("cluster-bootstrap", bootstrap.run),
       Component("kube-scheduler", scheduler.run),
       Component("kube-controller-manager", controllers.run),
       Component(
