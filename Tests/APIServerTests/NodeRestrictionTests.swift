@@ -1,4 +1,6 @@
 import API
+import APIMachinery
+import PKI
 import Testing
 
 @testable import APIServer
@@ -172,6 +174,32 @@ import Testing
         "node requested token bound to a pod scheduled on a different node")
       let own = await harness.call("POST", path, bound("on-n1", try await uid("on-n1")), user: kubelet)
       #expect(own.status == 201, "\(own.message)")
+    }
+  }
+
+  @Test func approvalIsKeptWithItsRequest() async throws {
+    try await with { harness in
+      let made = try SigningRequest.create(commonName: "system:node:n1", organizations: ["system:nodes"])
+      let text = Base64Bytes(Array(made.requestPEM.utf8)).base64
+      let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+      try await harness.create(
+        path,
+        #"""
+        {"metadata":{"name":"r"},"spec":{"request":"\#(text)","usages":["client auth","digital signature"],
+        "signerName":"kubernetes.io/kube-apiserver-client-kubelet"}}
+        """#)
+      var request = try await harness.call("GET", path + "/r").json()
+      request["status"] = .object([
+        "conditions": .array([
+          .object([
+            "type": .string("Approved"), "status": .string("True"), "reason": .string("x"), "message": .string("y"),
+          ])
+        ])
+      ])
+      let answer = await harness.call("PUT", path + "/r/approval", String(decoding: request.encoded(), as: UTF8.self))
+      #expect(answer.status == 200, "\(answer.message)")
+      let stored = try await harness.call("GET", path + "/r").json()
+      #expect(stored["status"]?["conditions"]?.arrayValue?.first?["type"] == "Approved")
     }
   }
 }

@@ -19,7 +19,7 @@ POD = {
         "volumes": [{"name": "own", "secret": {"secretName": "own"}}],
         "containers": [{
             "name": "main",
-            "image": "busybox:apus",
+            "image": "apus.local/busybox:1",
             "command": ["sh", "-c", "echo started; mkdir -p /www; echo hello > /www/index.html; httpd -f -p 8080 -h /www"],
             "volumeMounts": [{"name": "own", "mountPath": "/own"}],
         }],
@@ -158,7 +158,7 @@ class Agent(unittest.TestCase):
             "is not allowed to modify labels: node-role.kubernetes.io/control-plane", "label", "node", "node-2",
             "node-role.kubernetes.io/control-plane=")
         self.forbidden('node "node-2" is not allowed to modify taints', "taint", "node", "node-2", "a=b:NoSchedule")
-        self.forbidden("can only create mirror pods", "run", "x", "--image=busybox:apus")
+        self.forbidden("can only create mirror pods", "run", "x", "--image=apus.local/busybox:1")
         self.forbidden(
             "can only access node lease with the same name as the requesting node", "-n", "kube-node-lease", "get",
             "lease", "node-1")

@@ -160,7 +160,8 @@ extension Registry {
         merged["status"] = raw["status"]
         merged["metadata"] = raw["metadata"]
         raw = merged
-      } else if resource.has(subresource: "status") {
+      } else if resource.has(subresource: "status"), context.subresource != "approval" {
+        // Approval is a condition of the status.
         raw["status"] = topLevelFields(old.bytes)["status"].map { old.bytes[$0] }
       }
     }
