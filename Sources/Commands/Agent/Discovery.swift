@@ -14,7 +14,7 @@ struct Discovery: Sendable {
   let logger: Logger
   /// How long a server may take to come up, and how long the signer to sign with a new token.
   var patience: Duration = .seconds(60)
-  var signingPatience: Duration = .seconds(8)
+  var signingPatience: Duration = .seconds(5)
 
   /// The CA's certificates, PEM.
   func authority() async throws -> String {
