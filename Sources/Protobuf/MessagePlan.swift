@@ -37,9 +37,9 @@ final class FieldPlan: @unchecked Sendable {
   let ptr: Bool
   let always: Bool
   /// The message behind lists and maps. Set once by the builder, before anyone else can see the plan.
-  fileprivate(set) var child: MessagePlan?
+  @exclusivity(unchecked) fileprivate(set) var child: MessagePlan?
   /// The field with its zero value.
-  fileprivate(set) var zero: [UInt8] = []
+  @exclusivity(unchecked) fileprivate(set) var zero: [UInt8] = []
 
   init(_ field: SchemaField, _ form: FieldForm, _ arity: FieldArity) {
     name = Array(field.name.utf8)
@@ -90,14 +90,14 @@ final class MessagePlan: @unchecked Sendable {
   let name: String
   let isObjectMeta: Bool
   /// In JSON's order, those of embedded messages included.
-  fileprivate(set) var fields: [FieldPlan] = []
+  @exclusivity(unchecked) fileprivate(set) var fields: [FieldPlan] = []
   /// In the order of numbers, which is the order of Go's bytes.
-  fileprivate(set) var layout: [LayoutNode] = []
-  fileprivate(set) var numbers = NumberTable([])
+  @exclusivity(unchecked) fileprivate(set) var layout: [LayoutNode] = []
+  @exclusivity(unchecked) fileprivate(set) var numbers = NumberTable([])
   /// The message's bytes when nothing is set.
-  fileprivate(set) var zero: [UInt8] = []
+  @exclusivity(unchecked) fileprivate(set) var zero: [UInt8] = []
   /// An open hash table over the names; empty slots are -1.
-  private var slots: [Int16] = []
+  @exclusivity(unchecked) private var slots: [Int16] = []
 
   fileprivate init(_ name: String) {
     self.name = name
