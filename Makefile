@@ -7,7 +7,10 @@ SOURCES := Package.swift Sources Tests
 
 .PHONY: run stop test unit-test e2e-test build deps format lint generate bench clean
 
-# Installs what is missing, builds, starts a one-node cluster and says how to talk to it.
+# Installs what is missing, builds, starts a one-node cluster and says how to talk to it. `make run NODES=3 SERVERS=3`
+# starts three servers on etcd and three further nodes, on machines made of namespaces; their data goes when they stop.
+run: export NODES := $(NODES)
+run: export SERVERS := $(SERVERS)
 run: build
 	Scripts/run.sh $(DATA_DIR)
 

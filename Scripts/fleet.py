@@ -7,6 +7,7 @@ is all that the hosts can reach: nothing leaves the machine.
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -265,6 +266,12 @@ class Fleet:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         self.extra.append(process)
         return process
+
+    def join(self, hosts, *flags, server=0):
+        """Starts agents with the command that the server's `token create` prints."""
+        host = self.hosts[server]
+        words = shlex.split(host.apus("token", "create", "--data-dir", host.data).stdout)[2:]
+        return [agent.agent(*words, *flags) for agent in hosts]
 
     # kubectl
 

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Starts a one-node cluster in the background, waits for its node and says how to talk to it.
+# Starts a cluster in the background, waits for its nodes and says how to talk to it: one server, or SERVERS servers and
+# NODES further nodes, each a machine of its own made of namespaces.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1
 apus=$PWD/.build/release/apus
 log=/tmp/apus-server.log
 sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+
+if [ -n "${NODES:-}${SERVERS:-}" ]; then
+  exec $sudo env PATH="$PATH" Scripts/run_fleet.py up "$apus" --servers "${SERVERS:-1}" --agents "${NODES:-0}"
+fi
 
 if $sudo "$apus" status --data-dir "$data" >/dev/null 2>&1; then
   echo "a cluster is already running in $data"

@@ -29,14 +29,10 @@ struct Publication: Sendable {
       if makesService, service.spec.trafficDistribution != Self.distribution {
         var changed = service
         changed.spec.trafficDistribution = Self.distribution
-        _ = try await client.update(changed)
+        try await unlessRefused { _ = try await client.update(changed) }
       }
     } else if makesService {
-      do {
-        _ = try await client.create(service)
-      } catch let error as StatusError where error.isAlreadyExists {
-        // Another server was faster.
-      }
+      try await unlessRefused { _ = try await client.create(service) }
     }
     let node: Node
     do {
@@ -58,6 +54,13 @@ struct Publication: Sendable {
     if let conditions { current.endpoints[0].conditions = conditions }
     current.ports = wanted.ports
     _ = try await client.update(current)
+  }
+
+  /// The Service is the servers' to write: an instance without the right, or one that is later than another, goes on.
+  private func unlessRefused(_ write: () async throws -> Void) async throws {
+    do {
+      try await write()
+    } catch let error as StatusError where error.code == 403 || error.code == 409 {}
   }
 
   static func agree(_ one: EndpointSlice, _ other: EndpointSlice) -> Bool {

@@ -81,7 +81,7 @@ public final class PodNetwork: Sendable {
     defer { events.stop() }
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { [wake] in
-        for await event in events.events where event.kind != .addressChanged || event.link != 0 { wake.yield() }
+        for await _ in events.events { wake.yield() }
       }
       group.addTask { [wake, configuration] in
         while true {
