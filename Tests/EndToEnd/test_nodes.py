@@ -26,6 +26,11 @@ http.server.HTTPServer(("", 8000), Handler).serve_forever()
 """
 
 
+def plain(text):
+    """IPv4 addresses as such: busybox listens on both families."""
+    return re.sub(r"\[::ffff:([\d.]+)\]", r"\1", text)
+
+
 def pod_template(app, **spec):
     return {
         "metadata": {"labels": {"app": app}},
@@ -70,7 +75,11 @@ class Nodes(unittest.TestCase):
         before()
         cls.fleet.wait_nodes_ready(1)
         cls.agents = cls.fleet.join(cls.hosts[1:])
-        cls.fleet.wait_nodes_ready()
+        try:
+            cls.fleet.wait_nodes_ready()
+        except BaseException:
+            print("".join(host.log("server", 30) + host.log("agent", 30) for host in cls.hosts), file=sys.stderr)
+            raise
 
     def apply(self, *objects):
         self.fleet.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
@@ -90,7 +99,13 @@ class Nodes(unittest.TestCase):
         return {f"{t['key']}:{t['effect']}" for t in self.fleet.get("node", node)["spec"].get("taints", [])}
 
     def shell(self, pod, script, timeout=60):
-        return self.fleet.out("exec", pod["metadata"]["name"], "--", "sh", "-c", script, timeout=timeout)
+        return plain(self.fleet.out("exec", pod["metadata"]["name"], "--", "sh", "-c", script, timeout=timeout))
+
+    def outside(self, command, **options):
+        return plain(self.fleet.outside(command, **options).stdout.strip())
+
+    def outside_ask(self, address, count=1):
+        return self.outside(f"for i in $(seq {count}); do curl -sS -m 3 http://{address}/cgi-bin/who; done", check=False)
 
 
 class FiveHosts(Nodes):
@@ -113,6 +128,8 @@ class FiveHosts(Nodes):
                 "balanced", type="LoadBalancer", externalTrafficPolicy="Local", loadBalancerClass="example.com/none",
                 ports=[{"port": 80, "targetPort": 8080, "nodePort": 30081}]))
         cls.web = eventually(lambda: (lambda p: p if len(p) == 5 else None)(self.pods("web")), 60, what="a pod on every node")
+        # A kubelet serves with a certificate of the cluster's only after its node is registered.
+        in_parallel(lambda pod: eventually(lambda: self.shell(pod, "echo here"), 75, what="exec"), cls.web.values())
 
     def test_10_everybody_reaches_everybody(self):
         addresses = {name: pod["status"]["podIP"] for name, pod in self.web.items()}
@@ -187,13 +204,12 @@ class FiveHosts(Nodes):
 
     def test_21_from_outside(self):
         for host in self.hosts:
-            text = self.fleet.outside(f"for i in $(seq 20); do curl -sS -m 5 http://{host.address}:30080/cgi-bin/who; done").stdout
+            text = self.outside_ask(f"{host.address}:30080", 20)
             self.assertGreater(len(set(re.findall(r"(node-\d) saw", text))), 1, host.name)
             # Local: this node's pod, and it sees who asks.
-            text = self.fleet.outside(f"curl -sS -m 5 http://{host.address}:30081/cgi-bin/who").stdout
-            self.assertEqual(text.strip(), f"{host.name} saw {host.gateway}")
+            self.assertEqual(self.outside_ask(f"{host.address}:30081"), f"{host.name} saw {host.gateway}")
         self.fleet.outside(f"ip route add 192.0.2.50/32 via {self.hosts[1].address}")
-        self.assertIn("saw", self.fleet.outside("curl -sS -m 5 http://192.0.2.50/cgi-bin/who").stdout)
+        self.assertIn("saw", self.outside_ask("192.0.2.50"))
 
     def test_22_load_balancer_addresses(self):
         self.fleet.outside(f"ip route add 192.0.2.60/32 via {self.hosts[3].address}")
@@ -202,7 +218,7 @@ class FiveHosts(Nodes):
             json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.60", "ipMode": "VIP"}]}}}))
 
         def ask():
-            return self.fleet.outside("curl -sS -m 2 http://192.0.2.60/cgi-bin/who", check=False).stdout.strip()
+            return self.outside_ask("192.0.2.60")
 
         eventually(lambda: ask() == f"node-4 saw {self.hosts[3].gateway}", 10, what="the balancer's address")
         # A pod may go to any backend by it.
@@ -213,10 +229,10 @@ class FiveHosts(Nodes):
                 json.dumps({"spec": {"loadBalancerSourceRanges": ranges}}))
             eventually(lambda: ("saw" in ask()) == reached, 15, what=f"only {ranges} let in")
         port = self.fleet.get("service", "balanced")["spec"]["healthCheckNodePort"]
-        answer = self.fleet.outside(f"curl -sS -m 5 -w '%{{http_code}}' http://{self.hosts[2].address}:{port}/").stdout
+        answer = self.outside(f"curl -sS -m 5 -w '%{{http_code}}' http://{self.hosts[2].address}:{port}/")
         self.assertIn('"localEndpoints": 1', answer)
         self.assertTrue(answer.endswith("200"), answer)
-        self.assertIn('"nodeEligible": true', self.fleet.outside(f"curl -sS {self.hosts[2].address}:10256/healthz").stdout)
+        self.assertIn('"nodeEligible": true', self.outside(f"curl -sS {self.hosts[2].address}:10256/healthz"))
 
     def test_23_dns_on_every_node(self):
         slices = self.fleet.get("endpointslices", "-n", "kube-system", "-l", "kubernetes.io/service-name=kube-dns")["items"]
@@ -299,7 +315,7 @@ class ThreeHosts(Nodes):
     def test_30_drain(self):
         self.apply(
             workload(
-                "Deployment", "moving", {"replicas": 2},
+                "Deployment", "moving", {"replicas": 2}, terminationGracePeriodSeconds=3,
                 affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
                     {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1", "node-2"]}]}]}}},
                 topologySpreadConstraints=[{
@@ -360,4 +376,5 @@ class ThreeHosts(Nodes):
             30, what="its DNS forgotten")
 
 
-del Nodes  # no tests of its own
+def load_tests(loader, tests, pattern):
+    return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in (FiveHosts, ThreeHosts))
