@@ -43,6 +43,35 @@ import Testing
     #expect(health.conditions(of: node, grace: 50, startupGrace: 60, now: later) == node.status.conditions)
   }
 
+  @Test func manySilentNodesPauseEvictions() {
+    func zone(silent: Int, ready: Int) -> [Node] {
+      (0..<silent).map { node("s\($0)", ready: "Unknown") } + (0..<ready).map { node("r\($0)") }
+    }
+    #expect(!Disruption.isPaused(zone(silent: 2, ready: 1)))
+    #expect(Disruption.isPaused(zone(silent: 3, ready: 2)))
+    #expect(!Disruption.isPaused(zone(silent: 3, ready: 3)))
+    #expect(!Disruption.isPaused(zone(silent: 40, ready: 20)))
+    #expect(!Disruption.isPaused(zone(silent: 5, ready: 0)))
+    #expect(!Disruption.mayEvict(zone(silent: 5, ready: 0)))
+    var lost = node("a", ready: "Unknown")
+    func evicts(_ mayBegin: Bool) -> Bool {
+      NodeTaints.desired(for: lost, mayEvict: true, mayBegin: mayBegin, now: moment).contains {
+        $0.effect == "NoExecute"
+      }
+    }
+    #expect(!evicts(false))
+    lost.spec.taints = NodeTaints.desired(for: lost, mayEvict: true, now: moment)
+    #expect(evicts(false))
+  }
+
+  @Test func nodesOfAZoneAreGivenUpOneAfterAnother() {
+    var limiter = EvictionLimiter()
+    #expect(limiter.wait("a", now: moment) == nil)
+    #expect(limiter.wait("a", now: moment.adding(seconds: 4)) == 6)
+    #expect(limiter.wait("b", now: moment.adding(seconds: 4)) == nil)
+    #expect(limiter.wait("a", now: moment.adding(seconds: 10)) == nil)
+  }
+
   @Test func endpointsOfANodeItselfFollowIt() {
     let slice = EndpointSlice {
       $0.metadata.labels = ["endpointslice.kubernetes.io/managed-by": "cluster-dns.apus.dev"]

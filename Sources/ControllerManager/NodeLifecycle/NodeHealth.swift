@@ -78,19 +78,25 @@ enum NodeTaints {
   ]
 
   /// The node's taints as they should be. `mayEvict` is false while every node is silent: then it is this
-  /// controller that is cut off, and nobody's pods are touched.
-  static func desired(for node: Node, mayEvict: Bool, now: Time) -> [Taint] {
+  /// controller that is cut off, and nobody's pods are touched. `mayBegin` is false while no further node's pods are to
+  /// be evicted; those of nodes that have the taint go on being.
+  static func desired(for node: Node, mayEvict: Bool, mayBegin: Bool = true, now: Time) -> [Taint] {
     var wanted: [(key: String, effect: String)] = []
     for rule in byCondition where node.status.conditions.condition(rule.type)?.status == rule.status {
       wanted.append((rule.key, "NoSchedule"))
     }
     if node.spec.unschedulable { wanted.append((unschedulable, "NoSchedule")) }
     if mayEvict {
+      let before = wanted.count
       switch node.status.conditions.condition("Ready")?.status {
       case "False": wanted.append((notReady, "NoExecute"))
       case "Unknown": wanted.append((unreachable, "NoExecute"))
       default: break
       }
+      let evicts = node.spec.taints.contains {
+        $0.effect == "NoExecute" && ($0.key == notReady || $0.key == unreachable)
+      }
+      if !mayBegin, !evicts { wanted.removeSubrange(before...) }
     }
     let managed = Set(byCondition.map(\.key) + [unschedulable])
     var taints = node.spec.taints.filter { taint in

@@ -18,6 +18,7 @@ final class NodeLifecycleController: Controller {
   private let logger: Logger
   private let now: @Sendable () -> Time
   private let health = Mutex<[String: NodeHealth]>([:])
+  private let limiter = Mutex(EvictionLimiter())
   private let queue = WorkQueue<String>("node_lifecycle", baseDelay: .milliseconds(100), maxDelay: .seconds(30))
 
   init(_ context: ControllerContext) {
@@ -92,12 +93,25 @@ final class NodeLifecycleController: Controller {
         try await client.update(changed)
       } catch let error as StatusError where error.isNotFound || error.isConflict {}
     }
-    let taints = NodeTaints.desired(for: node, mayEvict: mayEvict, now: time)
+    let all = nodes.lister.list()
+    let mayEvict = Disruption.mayEvict(all)
+    let zone = Disruption.zone(of: node)
+    let paused = Disruption.isPaused(all.filter { Disruption.zone(of: $0) == zone })
+    var taints = NodeTaints.desired(for: node, mayEvict: mayEvict, mayBegin: !paused, now: time)
+    let begins = Self.evicts(taints) && !Self.evicts(node.spec.taints)
+    if begins, let wait = limiter.withLock({ $0.wait(zone, now: time) }) {
+      // Another node of the zone has just been given up: what looks like two failures may be one of ours.
+      taints = NodeTaints.desired(for: node, mayEvict: mayEvict, mayBegin: false, now: time)
+      if taints != node.spec.taints { try await write(taints, on: node) }
+      return .after(.seconds(wait))
+    }
     if taints != node.spec.taints { try await write(taints, on: node) }
     return .done
   }
 
-  private var mayEvict: Bool { nodes.lister.list().contains(where: \.isReady) }
+  private static func evicts(_ taints: [Taint]) -> Bool {
+    taints.contains { $0.effect == "NoExecute" && ($0.key == NodeTaints.notReady || $0.key == NodeTaints.unreachable) }
+  }
 
   private func write(_ taints: [Taint], on node: Node) async throws {
     var changed = node
@@ -106,7 +120,9 @@ final class NodeLifecycleController: Controller {
       try await client.update(changed)
     } catch let error as StatusError where error.isConflict {
       var live = try await client.get(Node.self, name: node.metadata.name)
-      live.spec.taints = NodeTaints.desired(for: live, mayEvict: mayEvict, now: now())
+      let all = nodes.lister.list()
+      live.spec.taints = NodeTaints.desired(
+        for: live, mayEvict: Disruption.mayEvict(all), mayBegin: Self.evicts(taints), now: now())
       try await client.update(live)
     }
   }
