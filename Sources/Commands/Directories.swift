@@ -12,6 +12,8 @@ struct Directories: ParsableArguments {
   var pki: String { "\(dataDir)/pki" }
   var store: String { "\(dataDir)/store" }
   var adminKubeconfig: String { "\(dataDir)/admin.kubeconfig" }
+  /// Opens the cluster's keys in a store that several servers share.
+  var serverToken: String { "\(dataDir)/server-token" }
   var kubelet: String { "\(dataDir)/kubelet" }
   var volumes: String { "\(dataDir)/volumes" }
   var pidFile: String { "\(dataDir)/server.pid" }

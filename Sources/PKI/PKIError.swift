@@ -8,6 +8,10 @@ public enum PKIError: Error, Sendable, Equatable, CustomStringConvertible {
   case missingKey(path: String)
   /// The authority's certificate is no longer (or not yet) valid. It is never replaced on its own.
   case invalidAuthority(path: String, detail: String)
+  /// The sealed PKI does not open with this token.
+  case wrongToken
+  /// A file of this directory is of another cluster than the store.
+  case otherCluster(path: String)
   /// An address that is none.
   case invalidAddress(String)
 
@@ -18,6 +22,8 @@ public enum PKIError: Error, Sendable, Equatable, CustomStringConvertible {
     case .file(let path, let detail): return "\(path): \(detail)"
     case .missingKey(let path): return "\(path) is missing: certificates of this authority cannot be made here"
     case .invalidAuthority(let path, let detail): return "\(path): \(detail)"
+    case .wrongToken: return "the token does not open the cluster's keys"
+    case .otherCluster(let path): return "\(path) belongs to another cluster than the store"
     case .invalidAddress(let address): return "\(address) is not an IP address"
     }
   }

@@ -21,7 +21,6 @@ struct Bootstrap {
       "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.")
     try await addressRange()
     try await kubernetesService()
-    try await kubernetesEndpoints()
   }
 
   /// Creates an object unless it is there.
@@ -36,7 +35,7 @@ struct Bootstrap {
   }
 
   /// Creates an object or brings the present one to `change`.
-  private func ensure<T: APIObject>(_ object: T, change: @escaping @Sendable (inout T) -> Void) async throws {
+  func ensure<T: APIObject>(_ object: T, change: @escaping @Sendable (inout T) -> Void) async throws {
     var wanted = object
     change(&wanted)
     try await ensure(wanted)
@@ -84,53 +83,5 @@ struct Bootstrap {
       }
     ]
     try await ensure(service)
-  }
-
-  private func kubernetesEndpoints() async throws {
-    let address = registry.configuration.advertiseAddress
-    let port = Int32(registry.configuration.securePort)
-    if address.hasPrefix("127.") || address == "::1" {
-      // Validation refuses such endpoints, and rightly: from a pod they lead back into the pod.
-      registry.logger.warning("the kubernetes Service gets no endpoints: the advertised address is a loopback address")
-      return
-    }
-    var endpoints = Endpoints()
-    endpoints.metadata.namespace = "default"
-    endpoints.metadata.name = "kubernetes"
-    try await ensure(endpoints) { endpoints in
-      endpoints.metadata.labels["endpointslice.kubernetes.io/skip-mirror"] = "true"
-      endpoints.subsets = [
-        EndpointSubset {
-          $0.addresses = [EndpointAddress { $0.ip = address }]
-          $0.ports = [
-            EndpointPort {
-              $0.name = "https"
-              $0.port = port
-              $0.protocol = "TCP"
-            }
-          ]
-        }
-      ]
-    }
-    var slice = EndpointSlice()
-    slice.metadata.namespace = "default"
-    slice.metadata.name = "kubernetes"
-    slice.addressType = "IPv4"
-    try await ensure(slice) { slice in
-      slice.metadata.labels["kubernetes.io/service-name"] = "kubernetes"
-      slice.endpoints = [
-        Endpoint {
-          $0.addresses = [address]
-          $0.conditions.ready = true
-        }
-      ]
-      slice.ports = [
-        DiscoveryEndpointPort {
-          $0.name = "https"
-          $0.port = port
-          $0.protocol = "TCP"
-        }
-      ]
-    }
   }
 }

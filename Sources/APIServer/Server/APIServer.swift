@@ -35,6 +35,8 @@ public final class APIServer: HTTPHandler {
   let kubelets: KubeletProxy
   let tokens: ServiceAccountTokens?
   let logger: Logger
+  private let endpoints: EndpointReconciler
+  private let identity: ServerIdentity
   private let group: (any EventLoopGroup)?
   private let nodeAuthorizer: NodeAuthorizer
   private let server = Mutex<HTTPServer?>(nil)
@@ -69,6 +71,9 @@ public final class APIServer: HTTPHandler {
         SigningTokenIssuer(
           tokens: $0, defaultAudiences: audiences, limit: configuration.serviceAccountMaxTokenExpiration)
       }, logger: logger)
+    endpoints = EndpointReconciler(registry: registry)
+    identity = ServerIdentity(
+      registry: registry, hostName: configuration.hostName.isEmpty ? ServerIdentity.hostName() : configuration.hostName)
     certificates = try configuration.clientCAPEM.map { try CertificateAuthenticator(authoritiesPEM: $0) }
     var tokenAuthenticators: [any TokenAuthenticator] = []
     if !configuration.staticTokens.isEmpty {
@@ -108,6 +113,7 @@ public final class APIServer: HTTPHandler {
     let server = HTTPServer(configuration: settings)
     let port = try await server.start(self)
     self.server.withLock { $0 = server }
+    try await endpoints.reconcile()
     return port
   }
 
@@ -127,10 +133,10 @@ public final class APIServer: HTTPHandler {
   /// Serves until the task is cancelled, then shuts down. Starts first unless `start` has run.
   public func run() async throws {
     if server.withLock({ $0 }) == nil { try await start() }
-    // Nothing ever arrives on this stream: its end is the cancellation.
-    let (forever, continuation) = AsyncStream.makeStream(of: Void.self)
-    for await _ in forever {}
-    continuation.finish()
+    await withDiscardingTaskGroup { group in
+      group.addTask { await self.endpoints.run() }
+      group.addTask { await self.identity.run() }
+    }
     await shutdown()
   }
 
@@ -141,6 +147,7 @@ public final class APIServer: HTTPHandler {
       defer { s = nil }
       return s
     }
+    if server != nil { await endpoints.withdraw() }
     await server?.shutdown(grace: .seconds(2))
     registry.stop()
     await kubelets.shutdown()

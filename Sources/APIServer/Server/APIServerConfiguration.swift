@@ -51,6 +51,8 @@ public struct APIServerConfiguration: Sendable {
 
   /// What clients are told to connect to; nil: 127.0.0.1.
   public var advertiseAddress: String?
+  /// The name in this server's identity Lease; empty: the machine's.
+  public var hostName = ""
   public var serviceCIDR = "10.96.0.0/12"
   public var serviceNodePortRange: ClosedRange<Int> = 30000...32767
   public var maxRequestsInFlight = 400

@@ -21,13 +21,14 @@ struct ControlPlane: Sendable {
 
   init(
     arguments: ServerCommand, nodeName: String, nodeAddress: String, pki: ClusterPKI, storage: any Storage,
-    logger: @Sendable (String) -> Logger
+    isShared: Bool, logger: @Sendable (String) -> Logger
   ) async throws {
     let directories = arguments.directories
     var configuration = APIServer.Configuration()
     configuration.bindAddress = arguments.bindAddress
     configuration.port = arguments.httpsListenPort
     configuration.advertiseAddress = nodeAddress
+    configuration.hostName = nodeName
     configuration.serviceCIDR = arguments.serviceCIDR
     configuration.servingCertificateFile = pki.certificatePath(.apiserver)
     configuration.servingKeyFile = pki.keyPath(.apiserver)
@@ -51,10 +52,6 @@ struct ControlPlane: Sendable {
     informers = InformerFactory(
       client: Self.client(server, "system:apus-informers", [UserInfo.mastersGroup]), logger: logger("informers"))
 
-    let scheduler = Scheduler(
-      client: Self.client(server, "system:kube-scheduler"), informers: informers, configuration: .init(),
-      logger: logger("kube-scheduler"))
-
     var controllerConfiguration = ControllerManager.Configuration()
     controllerConfiguration.rootCA = try pki.text(pki.authorityPath)
     controllerConfiguration.clusterCIDR = arguments.clusterCIDR
@@ -64,9 +61,20 @@ struct ControlPlane: Sendable {
     let authority = try pki.authority()
     controllerConfiguration.clusterSigning = .init(
       certificatePEM: authority.certificatePEM, privateKeyPEM: authority.privateKeyPEM)
-    let controllers = ControllerManager(
-      client: Self.client(server, "system:kube-controller-manager", [UserInfo.mastersGroup]), informers: informers,
-      configuration: controllerConfiguration, logger: logger("kube-controller-manager"))
+
+    let own = informers
+    let holder = "\(nodeName)_\(UInt64.random(in: .min ... .max))"
+    /// With a store of its own the server leads always; with a shared one it asks, part by part.
+    func leading(
+      _ name: String, _ client: APIClient,
+      _ make: @escaping @Sendable (APIClient, InformerFactory) throws -> @Sendable () async throws -> Void
+    ) -> Component {
+      guard isShared else { return Component(name) { try await make(client, own)() } }
+      let elected = Elected(name: name, client: client, identity: holder, logger: logger(name))
+      return Component(name) { try await elected.run { try make(client, $0) } }
+    }
+    let (schedulerLog, controllerLog) = (logger("kube-scheduler"), logger("kube-controller-manager"))
+    let controllerSettings = controllerConfiguration
 
     let bootstrap = ClusterBootstrap(
       client: Self.client(server, "kubernetes-admin", [UserInfo.mastersGroup]),
@@ -82,8 +90,16 @@ struct ControlPlane: Sendable {
       },
       Component("informers", informers.run),
       Component("cluster-bootstrap", bootstrap.run),
-      Component("kube-scheduler", scheduler.run),
-      Component("kube-controller-manager", controllers.run),
+      leading("kube-scheduler", Self.client(server, "system:kube-scheduler")) { client, informers in
+        Scheduler(client: client, informers: informers, configuration: .init(), logger: schedulerLog).run
+      },
+      leading(
+        "kube-controller-manager", Self.client(server, "system:kube-controller-manager", [UserInfo.mastersGroup])
+      ) { client, informers in
+        ControllerManager(
+          client: client, informers: informers, configuration: controllerSettings, logger: controllerLog
+        ).run
+      },
       Component(
         "node-role",
         NodeRole(

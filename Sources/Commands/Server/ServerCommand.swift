@@ -22,6 +22,10 @@ struct ServerCommand: AsyncParsableCommand {
   @Option(help: "This node's address; that of the default route's interface by default.")
   var nodeIP: String?
 
+  @OptionGroup var datastore: DatastoreOptions
+
+  @OptionGroup var serverToken: ServerTokenOptions
+
   @Option(help: "Address on which the API server listens.")
   var bindAddress = "0.0.0.0"
 

@@ -3,7 +3,6 @@ import Logging
 import NIOCore
 import PKI
 import ServiceLifecycle
-import StorageSQLite
 
 /// Everything that `apus server` runs, in order of start: a component stands behind those it needs. On SIGTERM they end
 /// in the opposite order; pods and their engine go on.
@@ -20,17 +19,25 @@ struct ServerParts: Sendable {
     }
 
     let pki = ClusterPKI(directory: directories.pki)
-    try pki.ensure(
-      .init(
-        nodeName: nodeName,
-        serverNames: ["localhost", nodeName] + arguments.serverNames.filter { !Self.isAddress($0) },
-        serverIPs: ["127.0.0.1", nodeAddress, Self.firstAddress(of: arguments.serviceCIDR)]
-          + arguments.serverNames.filter(Self.isAddress),
-        nodeIPs: [nodeAddress, "127.0.0.1"], clusterDomain: arguments.clusterDomain))
+    let isShared = arguments.datastore.endpoints != nil
+    let storage = try await StoreSelection.open(
+      datastore: arguments.datastore.endpoints, tls: arguments.datastore.tls, directory: directories.store,
+      logger: log("store"))
+    if isShared {
+      try await SharedKeys(storage: storage, pki: pki, tokenPath: directories.serverToken, logger: logger)
+        .settle(given: arguments.serverToken.given())
+    }
+    let identity = ClusterPKI.Identity(
+      nodeName: nodeName,
+      serverNames: ["localhost", nodeName] + arguments.serverNames.filter { !Self.isAddress($0) },
+      serverIPs: ["127.0.0.1", nodeAddress, Self.firstAddress(of: arguments.serviceCIDR)]
+        + arguments.serverNames.filter(Self.isAddress),
+      nodeIPs: [nodeAddress, "127.0.0.1"], clusterDomain: arguments.clusterDomain)
+    try pki.ensure(identity)
 
     let controlPlane = try await ControlPlane(
-      arguments: arguments, nodeName: nodeName, nodeAddress: nodeAddress, pki: pki,
-      storage: try SQLiteStorage(directory: directories.store, logger: log("store")), logger: log)
+      arguments: arguments, nodeName: nodeName, nodeAddress: nodeAddress, pki: pki, storage: storage,
+      isShared: isShared, logger: log)
     let node = NodeParts(
       .init(
         nodeName: nodeName, nodeAddress: nodeAddress, directories: directories, kubeletPort: arguments.kubeletPort,
@@ -43,7 +50,9 @@ struct ServerParts: Sendable {
         proxy: controlPlane.client("system:kube-proxy"),
         dns: controlPlane.client("system:apus-dns", [UserInfo.mastersGroup]), informers: controlPlane.informers),
       logger: log)
-    services = controlPlane.services + node.services
+    let renewal = CertificateRenewal(
+      pki: pki, identity: identity, server: controlPlane.server, logger: log("certificates"))
+    services = controlPlane.services + [Component("certificates", renewal.run)] + node.services
   }
 
   private static func isAddress(_ text: String) -> Bool { (try? SocketAddress(ipAddress: text, port: 0)) != nil }

@@ -115,10 +115,7 @@ public struct ClusterPKI: Sendable {
   /// Returns the leaves that changed. Authorities and the token key are made once and never replaced.
   @discardableResult
   public func ensure(_ identity: Identity, now: Time = .now) throws -> [Leaf] {
-    try AtomicFile.makeDirectory(directory)
-    try ensureAuthority("ca", commonName: "kubernetes", now: now)
-    try ensureAuthority("front-proxy-ca", commonName: "front-proxy-ca", now: now)
-    try ensureServiceAccountKey()
+    try ensureAuthorities(now: now)
     return try Leaf.allCases.filter { try ensure($0, request(for: $0, identity), now: now) }
   }
 
@@ -160,7 +157,7 @@ public struct ClusterPKI: Sendable {
     }
   }
 
-  private func ensureAuthority(_ name: String, commonName: String, now: Time) throws {
+  func ensureAuthority(_ name: String, commonName: String, now: Time) throws {
     let certificatePath = path("\(name).crt")
     let keyPath = path("\(name).key")
     guard let existing = try AtomicFile.readText(certificatePath) else {
@@ -188,7 +185,7 @@ public struct ClusterPKI: Sendable {
     return try CertificateAuthority(certificatePEM: text(path("\(name).crt")), privateKeyPEM: key)
   }
 
-  private func ensureServiceAccountKey() throws {
+  func ensureServiceAccountKey() throws {
     let key: TokenKey
     if let existing = try AtomicFile.readText(serviceAccountKeyPath) {
       key = try TokenKey(privatePEM: existing)
