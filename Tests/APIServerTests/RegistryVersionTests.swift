@@ -61,6 +61,8 @@ import Testing
       #expect(namespaces == ["default", "kube-node-lease", "kube-public", "kube-system"])
       let classes = names(try await harness.call("GET", "/apis/scheduling.k8s.io/v1/priorityclasses").json())
       #expect(classes == ["system-cluster-critical", "system-node-critical"])
+      let reconciler = EndpointReconciler(registry: harness.registry)
+      try await reconciler.reconcile()
       let slice = try await harness.call(
         "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
       ).json()
@@ -72,6 +74,23 @@ import Testing
       try await again.start()
       again.stop()
       #expect(harness.storage.currentRevision == before)
+      // A second server appears beside the first, and takes itself out again.
+      var other = harness.registry.configuration
+      other.advertiseAddress = "192.0.2.2"
+      let second = try Registry(storage: harness.storage, configuration: other, logger: harness.registry.logger)
+      try await second.start()
+      func addresses() -> [String] {
+        harness.registry.list(EndpointSlice.self, namespace: "default").first { $0.metadata.name == "kubernetes" }?
+          .endpoints.flatMap(\.addresses) ?? []
+      }
+      try await EndpointReconciler(registry: second).reconcile()
+      #expect(addresses() == ["192.0.2.1", "192.0.2.2"])
+      await EndpointReconciler(registry: second).withdraw()
+      #expect(addresses() == ["192.0.2.1"])
+      // The last one leaves the endpoints as they are.
+      await reconciler.withdraw()
+      #expect(addresses() == ["192.0.2.1"])
+      second.stop()
     }
   }
 }

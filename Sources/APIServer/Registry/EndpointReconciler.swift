@@ -50,7 +50,8 @@ struct EndpointReconciler: Sendable {
       _ = try await registry.storage.delete(key, if: .any)
       try await write(try await alive().filter { $0 != address })
     } catch {
-      registry.logger.warning("this server stays in the kubernetes Service for seconds", metadata: ["error": "\(error)"])
+      registry.logger.warning(
+        "this server stays in the kubernetes Service for seconds", metadata: ["error": "\(error)"])
     }
   }
 
