@@ -50,7 +50,7 @@ struct ServerParts: Sendable {
         proxy: controlPlane.client("system:kube-proxy"),
         dns: controlPlane.client("system:apus-dns", [UserInfo.mastersGroup]), informers: controlPlane.informers),
       logger: log)
-    let renewal = CertificateRenewal(
+    let renewal = ServerCertificates(
       pki: pki, identity: identity, server: controlPlane.server, logger: log("certificates"))
     services = controlPlane.services + [Component("certificates", renewal.run)] + node.services
   }

@@ -3,7 +3,7 @@ import Logging
 import PKI
 
 /// Renews a running server's certificates before they end, and serves new connections with the new ones.
-struct CertificateRenewal: Sendable {
+struct ServerCertificates: Sendable {
   let pki: ClusterPKI
   let identity: ClusterPKI.Identity
   let server: APIServer
