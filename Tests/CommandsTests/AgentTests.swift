@@ -65,6 +65,18 @@ import Testing
     #expect(table[1].hasPrefix("abcdef.0123456789abcdef   3h    2023-11-14T22:13:20Z   authentication,signing"))
   }
 
+  @Test func aFurtherServerGetsTheFlagsThatAllShare() {
+    let words = [
+      "/usr/bin/apus", "server", "--data-dir", "/x", "--datastore", "https://a:2379,https://b:2379", "--node-ip",
+      "1.2.3.4",
+      "--cluster-cidr=10.1.0.0/16", "--datastore-cafile", "/etc/ca",
+    ]
+    #expect(
+      TokenCommand.serverCommand(words, token: "t") == "apus server --datastore https://a:2379,https://b:2379 "
+        + "--cluster-cidr=10.1.0.0/16 --datastore-cafile /etc/ca --token t")
+    #expect(TokenCommand.serverCommand(["apus", "server", "--cluster-cidr", "x"], token: "t") == nil)
+  }
+
   // MARK: Discovery
 
   private func published(_ authority: CertificateAuthority) throws -> [String: String] {
@@ -155,6 +167,59 @@ import Testing
     let start = info.notBefore.seconds, life = info.notAfter.seconds - start
     #expect(CertificateRenewal.time(info, fraction: 0).seconds == start + life * 7 / 10)
     #expect(CertificateRenewal.time(info, fraction: 1).seconds == start + life * 9 / 10)
+  }
+
+  @Test func aCertificateIsAskedForAndFetched() async throws {
+    let client = MemoryAPI().client()
+    let authority = try CertificateAuthority.create(commonName: "kubernetes")
+    var requester = CertificateRequester(client: client, nodeName: "n1")
+    requester.interval = .milliseconds(5)
+    let made = requester
+    async let issued = made.servingCertificate(addresses: ["10.0.0.1"])
+    var found: CertificateSigningRequest?
+    while found == nil {
+      found = try await client.list(CertificateSigningRequest.self).items.first
+      await Task.yield()
+    }
+    var request = try #require(found)
+    #expect(request.spec.signerName == "kubernetes.io/kubelet-serving")
+    #expect(request.spec.usages == ["digital signature", "server auth"])
+    let asked = try SigningRequest(pem: request.spec.request.string)
+    request.status.certificate = Base64Bytes(
+      Array(try authority.sign(asked, usages: [.serverAuth], validity: 3600).utf8))
+    try await client.updateStatus(request)
+    let info = try CertificateInfo(pem: try await issued.certificatePEM)
+    #expect(info.commonName == "system:node:n1")
+    #expect(info.organizations == ["system:nodes"])
+    #expect(info.dnsNames == ["n1"])
+    #expect(info.ipAddresses == ["10.0.0.1"])
+  }
+
+  @Test func aDeniedRequestIsAnErrorThatSaysSo() async throws {
+    let client = MemoryAPI().client()
+    var requester = CertificateRequester(client: client, nodeName: "n1")
+    requester.interval = .milliseconds(5)
+    let made = requester
+    async let issued = made.clientCertificate()
+    var found: CertificateSigningRequest?
+    while found == nil {
+      found = try await client.list(CertificateSigningRequest.self).items.first
+      await Task.yield()
+    }
+    var request = try #require(found)
+    #expect(request.spec.signerName == "kubernetes.io/kube-apiserver-client-kubelet")
+    var denied = CertificateSigningRequestCondition()
+    denied.type = "Denied"
+    denied.status = "True"
+    denied.message = "not today"
+    request.status.conditions = [denied]
+    try await client.updateStatus(request)
+    do {
+      _ = try await issued
+      Issue.record("a denied request gave a certificate")
+    } catch let error as AgentError {
+      #expect(error.description.hasSuffix("was denied: not today"))
+    }
   }
 
   @Test func eachNodeBeginsWithAnotherServer() {

@@ -78,15 +78,30 @@ extension APIServer {
     return try status(user, spec.resourceAttributes, spec.nonResourceAttributes, kind: kind)
   }
 
+  /// The selector as a request would carry it. What has no such form only narrows the question: leaving it out is safe.
+  private static func selector(_ asked: FieldSelectorAttributes?) -> String {
+    guard let asked else { return "" }
+    if !asked.rawSelector.isEmpty { return asked.rawSelector }
+    return asked.requirements.compactMap { requirement in
+      guard requirement.values.count == 1 else { return nil }
+      switch requirement.operator {
+      case "In": return "\(requirement.key)=\(requirement.values[0])"
+      case "NotIn": return "\(requirement.key)!=\(requirement.values[0])"
+      default: return nil
+      }
+    }.joined(separator: ",")
+  }
+
   private func status(
     _ user: UserInfo, _ resource: ResourceAttributes?, _ path: NonResourceAttributes?, kind: String
   ) throws -> SubjectAccessReviewStatus {
-    let attributes: AuthorizationAttributes
+    var attributes: AuthorizationAttributes
     switch (resource, path) {
     case (let resource?, nil):
       attributes = AuthorizationAttributes(
         verb: resource.verb, apiGroup: resource.group, apiVersion: resource.version, resource: resource.resource,
         subresource: resource.subresource, namespace: resource.namespace, name: resource.name)
+      attributes.fieldSelector = Self.selector(resource.fieldSelector)
     case (nil, let path?): attributes = AuthorizationAttributes(verb: path.verb, path: path.path)
     case (.some, .some):
       throw StatusError.invalid(

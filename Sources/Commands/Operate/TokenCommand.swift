@@ -114,9 +114,18 @@ struct TokenCommand: AsyncParsableCommand {
       guard let text = try AtomicFile.readText(path) else {
         throw ValidationError("\(path) does not exist: no server has started from this data directory")
       }
-      let datastore = try AtomicFile.readText("\(cluster.directories.dataDir)/datastore")
-      let store = datastore.map { $0.filter { !$0.isWhitespace } } ?? "https://…:2379"
-      return "apus server --datastore \(store) --token \(text.filter { !$0.isWhitespace })"
+      guard let pid = RunningServer.pid(cluster.directories),
+        let line = try AtomicFile.read("/proc/\(pid)/cmdline")
+      else {
+        throw ValidationError(
+          "no server is running in \(cluster.directories.dataDir): a further one needs the flags of a running one")
+      }
+      let words = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+      guard let command = TokenCommand.serverCommand(words, token: text.filter { !$0.isWhitespace }) else {
+        throw ValidationError(
+          "this server keeps its data in SQLite, which serves one server: several need etcd (--datastore)")
+      }
+      return command
     }
   }
 
@@ -195,6 +204,26 @@ struct TokenCommand: AsyncParsableCommand {
     let pin = try CertificateInfo(pem: String(decoding: access.certificateAuthority, as: UTF8.self)).pin
     return "apus agent --server \((servers.isEmpty ? [access.server] : servers).joined(separator: ",")) "
       + "--token \(token.text) --ca-hash \(pin)"
+  }
+
+  /// The command for a further server: the store and the cluster's settings as the running one was told them, which
+  /// must be the same on all. Nil when that one keeps its data to itself.
+  static func serverCommand(_ words: [String], token: String) -> String? {
+    let shared = [
+      "--datastore", "--datastore-cafile", "--datastore-certfile", "--datastore-keyfile", "--cluster-cidr",
+      "--service-cidr", "--cluster-dns", "--cluster-domain",
+    ]
+    var copied: [String] = []
+    var rest = words[...]
+    while let word = rest.popFirst() {
+      if shared.contains(word), let value = rest.popFirst() {
+        copied += [word, value]
+      } else if shared.contains(where: { word.hasPrefix($0 + "=") }) {
+        copied.append(word)
+      }
+    }
+    guard copied.contains(where: { $0 == "--datastore" || $0.hasPrefix("--datastore=") }) else { return nil }
+    return (["apus", "server"] + copied + ["--token", token]).joined(separator: " ")
   }
 
   static func table(_ secrets: [Secret], now: Time) -> String {
