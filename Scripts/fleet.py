@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 
+import etcd
+
 CGROUPS = "/sys/fs/cgroup"
 OUTSIDE = "192.0.2.1"
 
@@ -272,6 +274,10 @@ class Fleet:
         host = self.hosts[server]
         words = shlex.split(host.apus("token", "create", "--data-dir", host.data).stdout)[2:]
         return [agent.agent(*words, *flags) for agent in hosts]
+
+    def etcd(self, members=1, tls=True):
+        """A real etcd on the first hosts: `.endpoints` to reach it, `.flags` that tell a server of it."""
+        return etcd.start(self, run, members, tls)
 
     # kubectl
 
