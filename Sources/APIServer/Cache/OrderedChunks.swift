@@ -100,11 +100,16 @@ struct OrderedChunks<Value: Sendable>: Sendable {
     var at = Self.position(chunks[index], from)
     while index < chunks.count {
       let chunk = chunks[index]
+      // Between two keys with a prefix there are none without it.
+      let inside =
+        prefix.isEmpty
+        || at < chunk.count && chunk[at].key.utf8.starts(with: prefix.utf8)
+          && chunk[chunk.count - 1].key.utf8.starts(with: prefix.utf8)
       while at < chunk.count {
         let entry = chunk[at]
         at += 1
-        if entry.key == after { continue }
-        guard prefix.isEmpty || entry.key.utf8.starts(with: prefix.utf8) else {
+        if after != nil, entry.key == after { continue }
+        guard inside || entry.key.utf8.starts(with: prefix.utf8) else {
           if entry.key > prefix { return }
           continue
         }
