@@ -1,5 +1,11 @@
 import HTTP
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Musl
+#endif
+
 /// All ways to authenticate, in upstream's order: client certificate, then bearer tokens, then nobody.
 struct RequestAuthenticator: Authenticator {
   var certificates: CertificateAuthenticator?
@@ -52,14 +58,27 @@ struct RequestAuthenticator: Authenticator {
     return user
   }
 
+  /// The second word if the first is `Bearer`. Bytes, not characters: a token is a thousand of them, on every request.
+  private static func bearerToken(_ value: String) -> String? {
+    var value = value
+    return value.withUTF8 { bytes in
+      let space = UInt8(ascii: " ")
+      guard bytes.count > 7, bytes[6] == space, let base = bytes.baseAddress,
+        asciiCaseEqual(String(decoding: bytes[..<6], as: UTF8.self), "bearer")
+      else { return nil }
+      var start = 7
+      while start < bytes.count, bytes[start] == space { start += 1 }
+      guard start < bytes.count else { return nil }
+      let end = memchr(base + start, Int32(space), bytes.count - start).map {
+        $0 - UnsafeMutableRawPointer(mutating: base)
+      }
+      return String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<(end ?? bytes.count)]), as: UTF8.self)
+    }
+  }
+
   /// `Authorization: Bearer`, or the subprotocol with which browsers' web sockets carry a token.
   static func bearerToken(_ headers: HTTPFields) -> String? {
-    if let value = headers["authorization"] {
-      // Bytes, not characters: a token is a thousand of them, on every request.
-      let parts = value.utf8.split(separator: UInt8(ascii: " "), maxSplits: 2)
-      guard parts.count >= 2, asciiCaseEqual(Substring(parts[0]), "bearer") else { return nil }
-      return String(Substring(parts[1]))
-    }
+    if let value = headers["authorization"] { return bearerToken(value) }
     guard headers.hasToken("connection", "upgrade"), asciiCaseEqual(headers["upgrade"] ?? "", "websocket") else {
       return nil
     }
