@@ -132,7 +132,7 @@ let rooms: [Room] = [
   Room(name: "RemoteCommandTests", needs: ["RemoteCommand", "HTTP", "NIOCore", "NIOEmbedded"], kind: .tests),
   Room(
     name: "APIServerTests",
-    needs: ["APIServer", "StorageSQLite", "Storage", "API", "HTTP", "PKI", "Client"], kind: .tests),
+    needs: ["APIServer", "Protobuf", "StorageSQLite", "Storage", "API", "HTTP", "PKI", "Client"], kind: .tests),
   Room(name: "SchedulerTests", needs: ["Scheduler", "API", "Client"], kind: .tests),
   Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client", "PKI"], kind: .tests),
   Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI", "APIMachinery", "Logging"], kind: .tests),

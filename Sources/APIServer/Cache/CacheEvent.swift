@@ -51,14 +51,20 @@ final class CacheEvent: Sendable {
     return object
   }
 
-  /// `{"type":…,"object":…}` and a line feed, encoded once for each header.
-  func line(as kind: Kind, header: String) -> ByteBuffer {
-    if let known = encoded.withLock({ list in list.first { $0.kind == kind && $0.header == header } }) {
+  /// The event as a watch sends it, made once for each form that a watcher wants. The form's name is a header of the
+  /// object, or one with a mark before it.
+  func encoded(as kind: Kind, form: String, _ make: (CachedObject) throws -> [UInt8]) rethrows -> ByteBuffer {
+    if let known = encoded.withLock({ list in list.first { $0.kind == kind && $0.header == form } }) {
       return known.buffer
     }
-    let buffer = ByteBuffer(bytes: watchLine(type: kind.rawValue, object: shown(as: kind).served(header)))
-    encoded.withLock { $0.append((header, kind, buffer)) }
+    let buffer = ByteBuffer(bytes: try make(shown(as: kind)))
+    encoded.withLock { $0.append((form, kind, buffer)) }
     return buffer
+  }
+
+  /// `{"type":…,"object":…}` and a line feed, encoded once for each header.
+  func line(as kind: Kind, header: String) -> ByteBuffer {
+    encoded(as: kind, form: header) { watchLine(type: kind.rawValue, object: $0.served(header)) }
   }
 }
 

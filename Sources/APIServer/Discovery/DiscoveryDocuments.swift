@@ -7,18 +7,16 @@ import HTTP
 struct DiscoveryDocuments: Sendable {
   private struct Document: Sendable {
     var body: [UInt8]
-    var type = "application/json"
     var tag: String
 
-    init(_ body: [UInt8], type: String = "application/json") {
+    init(_ body: [UInt8]) {
       self.body = body
-      self.type = type
       tag = "\"" + SHA512.hash(data: body).prefix(32).map { hex($0) }.joined().uppercased() + "\""
     }
   }
   private var documents: [String: Document] = [:]
   private var aggregated: [String: Document] = [:]
-  private static let aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+  private static let aggregatedParameters = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
   /// The paths that the index names.
   let paths: [String]
@@ -56,40 +54,48 @@ struct DiscoveryDocuments: Sendable {
     self.paths = paths
     let core = groups.filter { $0.name.isEmpty }
     for (path, groups) in [("/api", core), ("/apis", shown)] {
-      aggregated[path] = Document(
-        Self.aggregatedList(groups, versionsByGroup, served), type: Self.aggregatedType)
+      aggregated[path] = Document(Self.aggregatedList(groups, versionsByGroup, served))
     }
   }
 
-  func answer(path: String, headers: HTTPFields) -> HTTPResponse? {
+  func answer(path: String, headers: HTTPFields, query: [(String, String)] = []) -> HTTPResponse? {
     guard var document = documents[path] else { return nil }
-    if let list = aggregated[path], Self.wantsAggregated(headers) { document = list }
+    let list = aggregated[path]
+    guard let wanted = Self.negotiate(headers["accept"] ?? "", aggregated: list != nil) else {
+      return errorResponse(ResponseForm.notAcceptable(.plain))
+    }
+    if let list, wanted.aggregated { document = list }
     var fields = HTTPFields()
-    fields.add("content-type", document.type)
+    fields.add("content-type", "application/json")
     fields.add("cache-control", "public")
     fields.add("etag", document.tag)
     fields.add("vary", "Accept")
     if headers.elements("if-none-match").contains(document.tag) {
       return HTTPResponse(status: 304, headers: fields)
     }
-    return HTTPResponse(headers: fields, body: .bytes(document.body))
+    var form = ResponseForm(media: wanted.media)
+    form.pretty = ResponseForm.wantsPretty(query, headers)
+    var response = encoded(HTTPResponse(headers: fields, body: .bytes(document.body)), as: form, headers)
+    if wanted.aggregated, let media = response.headers["content-type"] {
+      response.headers["content-type"] = media + Self.aggregatedParameters
+    }
+    return response
   }
 
-  /// The first media type of the client's list that is served decides.
-  private static func wantsAggregated(_ headers: HTTPFields) -> Bool {
-    for clause in headers.elements("accept") {
-      let parts = clause.split(separator: ";").map { $0.filter { $0 != " " } }
-      guard parts.first == "application/json" else {
-        if parts.first == "*/*" || parts.first == "application/*" { return false }
-        continue
+  /// The first media type of the client's list that is served decides; nil if none is.
+  private static func negotiate(_ accept: String, aggregated: Bool) -> (media: ResponseMedia, aggregated: Bool)? {
+    if accept.isEmpty { return (.json, false) }
+    for clause in AcceptClause.parse(accept) {
+      for media in ResponseMedia.allCases where clause.matches(media) {
+        guard let kind = clause.parameter("as") else { return (media, false) }
+        if aggregated, kind == "APIGroupDiscoveryList", clause.parameter("g") == "apidiscovery.k8s.io",
+          clause.parameter("v") == "v2"
+        {
+          return (media, true)
+        }
       }
-      if parts.contains("as=APIGroupDiscoveryList") {
-        if parts.contains("g=apidiscovery.k8s.io"), parts.contains("v=v2") { return true }
-        continue
-      }
-      return false
     }
-    return false
+    return nil
   }
 
   // MARK: Documents

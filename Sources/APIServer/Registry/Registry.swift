@@ -132,18 +132,37 @@ final class Registry: Sendable {
       let resource = resource(info.apiGroup, info.apiVersion, info.resource), resource.cache != nil
     else { return nil }
     do {
-      return info.verb == "get" ? try get(resource, request) : try listNow(resource, request)
+      var request = request
+      try negotiate(&request, for: .resource)
+      let response = info.verb == "get" ? try get(resource, request) : try listNow(resource, request)
+      return response.map { encoded($0, as: request.form, request.headers) }
     } catch {
-      return errorResponse(error)
+      return errorResponse(error, request.headers, query: request.query, accept: request.accept)
     }
   }
 
   /// Answers any request for a resource. Errors become Status answers.
   func handle(_ request: ResourceRequest) async -> HTTPResponse {
     var response: HTTPResponse
-    do { response = try await route(request) } catch { response = errorResponse(error) }
+    var request = request
+    do {
+      // Streams and proxied answers are none of ours to encode.
+      if Self.foreign.contains(request.info.subresource) { return try await route(request) }
+      // A client that could not read the answer must learn so before anything is done.
+      try negotiate(&request, for: request.info.verb == "watch" ? .watch : .resource)
+      response = encoded(try await route(request), as: request.form, request.headers)
+    } catch {
+      response = errorResponse(error, request.headers, query: request.query, accept: request.accept)
+    }
     warnOfDeprecation(request.info, &response)
     return response
+  }
+
+  private static let foreign: Set<String> = ["attach", "exec", "log", "portforward", "proxy"]
+
+  private func negotiate(_ request: inout ResourceRequest, for place: ResponseForm.Place) throws {
+    request.form = try ResponseForm.negotiate(request.accept, for: place)
+    if ResponseForm.wantsPretty(request.query, request.headers) { request.form.pretty = true }
   }
 
   /// Kinds that upstream tells clients to leave.

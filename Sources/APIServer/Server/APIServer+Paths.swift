@@ -32,7 +32,7 @@ extension APIServer {
     }
     if let response = health.answer(path: path, query: request.query) { return response }
     if path == "/api" || path == "/apis" || path.hasPrefix("/api/") || path.hasPrefix("/apis/") {
-      if let response = discovery.answer(path: path, headers: head.headers) { return response }
+      if let response = discovery.answer(path: path, headers: head.headers, query: request.query) { return response }
     }
     if path.hasPrefix("/openapi/"),
       let response = openAPI.answer(path: path, query: request.query, headers: head.headers)

@@ -197,21 +197,22 @@ public final class APIServer: HTTPHandler {
     } else {
       switch authenticator.authenticateSync(head) ?? .absent {
       case .user(let found): user = found
-      case .absent: return .refused(errorResponse(StatusError.unauthorized()), info)
+      case .absent: return .refused(errorResponse(StatusError.unauthorized(), head.headers, query: query), info)
       case .failed(let reason):
         logger.debug("unable to authenticate the request", metadata: ["reason": "\(reason)"])
-        return .refused(errorResponse(StatusError.unauthorized()), info)
+        return .refused(errorResponse(StatusError.unauthorized(), head.headers, query: query), info)
       }
     }
     do {
       if let other = try Impersonation.apply(head.headers, user: user, authorizer: authorizer) { user = other }
     } catch {
-      return .refused(errorResponse(error), info)
+      return .refused(errorResponse(error, head.headers, query: query), info)
     }
     let attributes = AuthorizationAttributes(info)
     let answer = authorizer.authorize(user, attributes)
     guard answer.decision == .allowed else {
-      return .refused(errorResponse(forbidden(user, attributes, reason: answer.reason)), info)
+      let refusal = forbidden(user, attributes, reason: answer.reason)
+      return .refused(errorResponse(refusal, head.headers, query: query), info)
     }
     return .admitted(Admitted(head: head, info: info, user: user, query: query))
   }
@@ -243,14 +244,13 @@ public final class APIServer: HTTPHandler {
     let info = admitted.info
     if request.bodyTooLarge {
       let problem = StatusError.requestEntityTooLarge("limit is \(configuration.maxRequestBodyBytes)")
-      return finish(errorResponse(problem), info, head, started)
+      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started)
     }
     if info.isLongRunning { return finish(await answer(admitted, request), info, head, started) }
     let mutating = info.isMutating
     guard enter(mutating, admitted.user) else {
-      return finish(
-        errorResponse(StatusError.tooManyRequests("Too many requests, please try again later.", retryAfter: 1)),
-        info, head, started)
+      let problem = StatusError.tooManyRequests("Too many requests, please try again later.", retryAfter: 1)
+      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started)
     }
     defer { leave(mutating) }
     return finish(await answer(admitted, request), info, head, started)
@@ -262,13 +262,7 @@ public final class APIServer: HTTPHandler {
     if isProxy(admitted.info) {
       do { return try await proxy(admitted, request) } catch { return errorResponse(error) }
     }
-    var resource = resourceRequest(admitted, body: request.body)
-    if resource.contentType == ProtobufTranscoder.mediaType, !resource.body.isEmpty {
-      do { resource.body = try ProtobufTranscoder.json(resource.body) } catch {
-        return errorResponse(StatusError.badRequest("unable to decode the request body: \(error)"))
-      }
-      resource.contentType = "application/json"
-    }
+    let resource = resourceRequest(admitted, body: request.body)
     return await registry.handle(resource)
   }
 

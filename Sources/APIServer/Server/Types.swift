@@ -69,6 +69,8 @@ public struct ResourceRequest: Sendable {
   public var contentType: String
   /// The `Accept` field as sent (`*/*` when absent).
   public var accept: String
+  /// What `accept` came to; set by the registry before it answers.
+  var form = ResponseForm()
 
   public init(
     info: RequestInfo, user: UserInfo, query: [(String, String)] = [], headers: HTTPFields = .init(),

@@ -29,7 +29,6 @@ extension Registry {
     guard request.info.verb == "list" else {
       throw StatusError.methodNotSupported(resource.groupResource, request.info.verb)
     }
-    let (output, yaml) = try Output.negotiate(request.accept)
-    return try answer(resource, ListPage(objects: cached, revision: hub.clock.current), output, yaml, request)
+    return try answer(resource, ListPage(objects: cached, revision: hub.clock.current), request)
   }
 }

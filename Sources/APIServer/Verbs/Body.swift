@@ -1,9 +1,10 @@
 import API
 import APIMachinery
 import HTTP
+import Protobuf
 
 /// Media types that a body may have.
-let acceptedBodies = ["application/json", "application/yaml"]
+let acceptedBodies = ResponseMedia.allCases.map(\.rawValue)
 
 extension Registry {
   /// The request's body as JSON bytes, with its type checked against the resource's.
@@ -14,6 +15,13 @@ extension Registry {
     case "application/yaml", "application/x-yaml", "text/yaml":
       do { bytes = try yamlToJSON(request.body) } catch {
         throw unrecognized(kind, "error converting YAML to JSON: \(error)", request.body)
+      }
+    case KubernetesProtobuf.mediaType:
+      do { bytes = try KubernetesProtobuf.json(request.body, default: kind) } catch let error as ProtobufError {
+        guard !error.kind.isEmpty else { throw unrecognized(kind, "\(error)", request.body) }
+        let version = error.apiVersion.split(separator: "/").last ?? ""
+        throw StatusError.badRequest(
+          "\(error.kind) in version \"\(version)\" cannot be handled as a \(kind.kind): \(error)")
       }
     default: throw StatusError.unsupportedMediaType(accepted: acceptedBodies)
     }

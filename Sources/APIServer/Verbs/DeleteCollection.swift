@@ -27,8 +27,6 @@ extension Registry {
         // Somebody else was faster; the aim is reached.
       }
     }
-    let (output, yaml) = try Output.negotiate(request.accept)
-    return try answer(
-      resource, ListPage(objects: objects, revision: hub.clock.current), output, yaml, request)
+    return try answer(resource, ListPage(objects: objects, revision: hub.clock.current), request)
   }
 }

@@ -1,6 +1,7 @@
 import API
 import APIMachinery
 import HTTP
+import Protobuf
 
 extension Registry {
   /// One object, from the cache.
@@ -27,18 +28,20 @@ extension Registry {
     _ status: Int, _ resource: ServedResource, _ object: CachedObject, _ request: ResourceRequest,
     warnings: [String] = []
   ) throws -> HTTPResponse {
-    let (output, yaml) = try Output.negotiate(request.accept)
     let bytes: [UInt8]
-    switch output {
+    switch request.form.output {
     case .object:
-      if resource.conversion == nil, !yaml {
+      if request.form.media == .protobuf, let kind = ProtobufKind.of(resource.gvk) {
+        return protobufResponse(status, .bytes(try kind.envelope(object, resource)), warnings: warnings)
+      }
+      if resource.conversion == nil {
         var response = HTTPResponse(
           status: status,
           body: .slices([
             resource.headerBytes[...], ArraySlice(object.versionField().utf8), object.tail,
           ]))
-        response.headers.add("Content-Type", "application/json")
-        response.headers.add("Cache-Control", "no-cache, private")
+        response.headers.add("content-type", "application/json")
+        response.headers.add("cache-control", "no-cache, private")
         addWarnings(warnings, to: &response)
         return response
       }
@@ -47,7 +50,15 @@ extension Registry {
     case .partialMetadata:
       bytes = partialMetadata(object, header: partialMetadataHeader)
     }
-    return yaml ? try yamlResponse(status, bytes, warnings) : jsonResponse(status, bytes, warnings: warnings)
+    return jsonResponse(status, bytes, warnings: warnings)
+  }
+}
+
+extension ProtobufKind {
+  /// A stored object as `resource` serves it.
+  func envelope(_ object: CachedObject, _ resource: ServedResource) throws -> [UInt8] {
+    if resource.conversion != nil { return try envelope(resource.served(object)[...]) }
+    return try envelope(object.bytes[...], resourceVersion: object.revision == 0 ? "" : String(object.revision))
   }
 }
 

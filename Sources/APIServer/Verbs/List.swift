@@ -25,16 +25,17 @@ extension Registry {
       return nil
     }
     guard let page = try cachedPage(resource, query, predicate) else { return nil }
-    let (output, yaml) = try Output.negotiate(request.accept)
-    if output == .table || yaml, page.objects.count > 200 { return nil }
-    return try answer(resource, page, output, yaml, request)
+    // Nor is turning many of them into something else.
+    if request.form.output == .table || request.form.media != .json || request.form.pretty, page.objects.count > 200 {
+      return nil
+    }
+    return try answer(resource, page, request)
   }
 
   func list(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     let query = try ListQuery(request.query)
     if query.watch { return try await watch(resource, request) }
     let predicate = try query.predicate(resource, namespace: request.info.namespace)
-    let (output, yaml) = try Output.negotiate(request.accept)
     if let version = query.resourceVersion, query.continueToken == nil { try await reach(version, resource) }
     let page: ListPage
     if let cached = try cachedPage(resource, query, predicate) {
@@ -42,7 +43,7 @@ extension Registry {
     } else {
       page = try await storedPage(resource, query, predicate)
     }
-    return try answer(resource, page, output, yaml, request)
+    return try answer(resource, page, request)
   }
 
   /// Waits until the caches have reached a revision, three seconds at most.
@@ -159,15 +160,16 @@ extension Registry {
 
   // MARK: - Answers
 
-  func answer(
-    _ resource: ServedResource, _ page: ListPage, _ output: Output, _ yaml: Bool, _ request: ResourceRequest
-  ) throws -> HTTPResponse {
-    switch output {
+  func answer(_ resource: ServedResource, _ page: ListPage, _ request: ResourceRequest) throws -> HTTPResponse {
+    if request.form.media == .protobuf, let response = try protobufAnswer(resource, page, request.form.output) {
+      return response
+    }
+    switch request.form.output {
     case .table:
       let bytes = try table(
         resource, page.objects, version: String(page.revision), continueToken: page.continueToken,
         remaining: page.remaining, request)
-      return yaml ? try yamlResponse(200, bytes, []) : jsonResponse(200, bytes)
+      return jsonResponse(200, bytes)
     case .partialMetadata:
       let head = listHead("PartialObjectMetadataList", "meta.k8s.io/v1", page)
       return listResponse(head, page.objects) { object, out in
@@ -175,20 +177,11 @@ extension Registry {
       }
     case .object:
       let head = listHead(resource.info.kind + "List", resource.apiVersion, page)
-      if yaml {
-        var bytes = head
-        for (index, object) in page.objects.enumerated() {
-          if index > 0 { bytes.append(UInt8(ascii: ",")) }
-          appendItem(resource, object, to: &bytes)
-        }
-        bytes.append(contentsOf: "]}".utf8)
-        return try yamlResponse(200, bytes, [])
-      }
       return listResponse(head, page.objects) { object, out in self.appendItem(resource, object, to: &out) }
     }
   }
 
-  private func appendItem(_ resource: ServedResource, _ object: CachedObject, to out: inout [UInt8]) {
+  func appendItem(_ resource: ServedResource, _ object: CachedObject, to out: inout [UInt8]) {
     if resource.conversion == nil {
       object.appendItem(to: &out, header: "{\"metadata\":{")
     } else if let tree = try? resource.tree(object) {
@@ -197,7 +190,7 @@ extension Registry {
     }
   }
 
-  private func listHead(_ kind: String, _ apiVersion: String, _ page: ListPage) -> [UInt8] {
+  func listHead(_ kind: String, _ apiVersion: String, _ page: ListPage) -> [UInt8] {
     var writer = JSONWriter(capacity: 256)
     writer.beginObject()
     writer.key("kind")
@@ -252,8 +245,8 @@ extension Registry {
     }
     if size <= chunk { return jsonResponse(200, piece() ?? []) }
     var response = HTTPResponse(status: 200, body: .pull { piece().map { ByteBuffer(bytes: $0) } })
-    response.headers.add("Content-Type", "application/json")
-    response.headers.add("Cache-Control", "no-cache, private")
+    response.headers.add("content-type", "application/json")
+    response.headers.add("cache-control", "no-cache, private")
     return response
   }
 }

@@ -3,6 +3,7 @@ import APIMachinery
 import DequeModule
 import HTTP
 import NIOCore
+import Protobuf
 import Storage
 import Synchronization
 
@@ -14,8 +15,7 @@ extension Registry {
     guard let cache = resource.cache else { throw StatusError.methodNotSupported(resource.groupResource, "watch") }
     var predicate = try query.predicate(resource, namespace: request.info.namespace)
     if !request.info.name.isEmpty { predicate.name = request.info.name }
-    let (output, _) = try Output.negotiate(request.accept)
-    let encoder = WatchEncoder(registry: self, resource: resource, output: output, request: request)
+    let encoder = WatchEncoder(registry: self, resource: resource, request: request)
     let watcher = Watcher(predicate: predicate)
 
     let asked = query.resourceVersion ?? 0
@@ -40,8 +40,8 @@ extension Registry {
         cache.remove(watcher)
         guard case StorageError.compacted = error else { throw error }
         let error = StatusError.expired("too old resource version: \(asked) (\(oldest))")
-        return watchResponse { writer in
-          try await writer.write(watchLine(type: "ERROR", object: error.encoded()))
+        return watchResponse(request.form.media) { writer in
+          try await writer.write(encoder.frame("ERROR", error.encoded()))
         }
       }
     }
@@ -52,7 +52,7 @@ extension Registry {
     watches.add(
       watcher, cache: cache, seconds: seconds, bookmarkEvery: query.bookmarks ? configuration.bookmarkInterval : nil)
     let endOfInitial = query.sendInitialEvents == true && query.bookmarks
-    return watchResponse { [watches, first, state, predicate] writer in
+    return watchResponse(request.form.media) { [watches, first, state, predicate] writer in
       defer {
         cache.remove(watcher)
         watches.remove(watcher)
@@ -89,10 +89,12 @@ extension Registry {
       }
   }
 
-  private func watchResponse(_ body: @escaping @Sendable (HTTPBodyWriter) async throws -> Void) -> HTTPResponse {
+  private func watchResponse(
+    _ media: ResponseMedia, _ body: @escaping @Sendable (HTTPBodyWriter) async throws -> Void
+  ) -> HTTPResponse {
     var response = HTTPResponse(status: 200, body: .stream(body))
-    response.headers.add("Content-Type", "application/json")
-    response.headers.add("Cache-Control", "no-cache, private")
+    response.headers.add("content-type", media == .json ? media.rawValue : media.rawValue + ";stream=watch")
+    response.headers.add("cache-control", "no-cache, private")
     return response
   }
 }
@@ -101,15 +103,27 @@ extension Registry {
 struct WatchEncoder: Sendable {
   let registry: Registry
   let resource: ServedResource
-  let output: Output
   let request: ResourceRequest
+  private let output: Output
+  /// Nil: lines of JSON.
+  private let kind: ProtobufKind?
+  private let isProtobuf: Bool
+  /// Under which name an event keeps what this encoder makes of it; nil where that differs between watchers.
+  private let shared: String?
   private var sentColumns = false
 
-  init(registry: Registry, resource: ServedResource, output: Output, request: ResourceRequest) {
+  init(registry: Registry, resource: ServedResource, request: ResourceRequest) {
     self.registry = registry
     self.resource = resource
-    self.output = output
     self.request = request
+    output = request.form.output
+    isProtobuf = request.form.media == .protobuf
+    kind = isProtobuf && output == .object ? ProtobufKind.of(resource.gvk) : nil
+    switch output {
+    case .object: shared = isProtobuf ? "protobuf " + resource.header : resource.header
+    case .partialMetadata: shared = isProtobuf ? "protobuf " + partialMetadataHeader : partialMetadataHeader
+    case .table: shared = nil
+    }
   }
 
   /// The objects of a state as additions, and the bookmark that ends them if that was asked for.
@@ -124,7 +138,7 @@ struct WatchEncoder: Sendable {
     }
     var buffer: [UInt8] = []
     for object in objects {
-      buffer += try line("ADDED", object)
+      buffer += try event("ADDED", object)
       if buffer.count > 64 << 10 {
         try await writer.write(buffer)
         buffer = []
@@ -136,19 +150,15 @@ struct WatchEncoder: Sendable {
 
   mutating func send(_ items: Deque<Watcher.Item>, to writer: HTTPBodyWriter) async throws {
     guard let first = items.first else { return }
-    if items.count == 1, case .event(let event, let kind) = first, output == .object, resource.conversion == nil {
-      return try await writer.write(event.line(as: kind, header: resource.header))
+    if items.count == 1, case .event(let event, let kind) = first {
+      return try await writer.write(try buffer(event, as: kind))
     }
     var buffer = ByteBuffer()
     for item in items {
       switch item {
       case .bookmark(let revision): buffer.writeBytes(bookmark(revision, initialEnd: false))
       case .event(let event, let kind):
-        if output == .object, resource.conversion == nil {
-          buffer.writeImmutableBuffer(event.line(as: kind, header: resource.header))
-        } else {
-          buffer.writeBytes(try line(kind.rawValue, event.shown(as: kind)))
-        }
+        buffer.writeImmutableBuffer(try self.buffer(event, as: kind))
       }
       if buffer.readableBytes > 256 << 10 {
         try await writer.write(buffer)
@@ -158,18 +168,31 @@ struct WatchEncoder: Sendable {
     if buffer.readableBytes > 0 { try await writer.write(buffer) }
   }
 
-  private mutating func line(_ type: String, _ object: CachedObject) throws -> [UInt8] {
+  /// An event's bytes, made once for all watchers that want the same.
+  private mutating func buffer(_ change: CacheEvent, as kind: CacheEvent.Kind) throws -> ByteBuffer {
+    guard let shared else { return ByteBuffer(bytes: try event(kind.rawValue, change.shown(as: kind))) }
+    return try change.encoded(as: kind, form: shared) { try event(kind.rawValue, $0) }
+  }
+
+  private mutating func event(_ type: String, _ object: CachedObject) throws -> [UInt8] {
+    if let kind { return ProtobufKind.watchFrame(type: type, envelope: try kind.envelope(object, resource)) }
     switch output {
-    case .object: return watchLine(type: type, object: resource.served(object))
-    case .partialMetadata:
-      return watchLine(type: type, object: partialMetadata(object, header: partialMetadataHeader))
+    case .object: return frame(type, resource.served(object))
+    case .partialMetadata: return frame(type, partialMetadata(object, header: partialMetadataHeader))
     case .table:
       defer { sentColumns = true }
-      return watchLine(
-        type: type,
-        object: try registry.table(
-          resource, [object], version: String(object.revision), columns: !sentColumns, request))
+      return frame(
+        type,
+        try registry.table(resource, [object], version: String(object.revision), columns: !sentColumns, request))
     }
+  }
+
+  /// An event whose object is JSON with its type.
+  func frame(_ type: String, _ object: [UInt8]) -> [UInt8] {
+    guard isProtobuf, let envelope = try? KubernetesProtobuf.envelope(object) else {
+      return watchLine(type: type, object: object)
+    }
+    return ProtobufKind.watchFrame(type: type, envelope: envelope)
   }
 
   private func bookmark(_ revision: Revision, initialEnd: Bool) -> [UInt8] {
@@ -183,10 +206,10 @@ struct WatchEncoder: Sendable {
       let object =
         "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"\(revision)\""
         + "},\"columnDefinitions\":[],\"rows\":[]}"
-      return watchLine(type: "BOOKMARK", object: Array(object.utf8))
+      return frame("BOOKMARK", Array(object.utf8))
     }
     let object = "{\(kind),\"metadata\":{\"resourceVersion\":\"\(revision)\"\(annotations)}}"
-    return watchLine(type: "BOOKMARK", object: Array(object.utf8))
+    return frame("BOOKMARK", Array(object.utf8))
   }
 }
 

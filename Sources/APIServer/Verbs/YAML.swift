@@ -1,5 +1,4 @@
 import APIMachinery
-import HTTP
 import Yams
 
 /// YAML as JSON bytes. Numbers and booleans keep their type, everything else is text.
@@ -33,13 +32,9 @@ private func jsonTree(_ node: Node) throws -> JSONValue {
   }
 }
 
-/// A JSON answer rendered as YAML.
-func yamlResponse(_ status: Int, _ body: [UInt8], _ warnings: [String]) throws -> HTTPResponse {
-  let text = try Yams.serialize(node: yamlNode(JSONValue(parsing: body)))
-  var response = HTTPResponse(status: status, body: .bytes(Array(text.utf8)))
-  response.headers.add("Content-Type", "application/yaml")
-  addWarnings(warnings, to: &response)
-  return response
+/// JSON rendered as YAML.
+func yamlText(_ json: [UInt8]) throws -> [UInt8] {
+  Array(try Yams.serialize(node: yamlNode(JSONValue(parsing: json))).utf8)
 }
 
 private func yamlNode(_ value: JSONValue) -> Node {
