@@ -9,6 +9,24 @@ import unittest
 
 from hosts import Fleet, eventually, run
 
+# Passes TCP connections on: listen address, target address.
+FORWARD = """
+import socket, sys, threading
+def pump(a, b):
+    try:
+        while data := a.recv(65536): b.sendall(data)
+    except OSError: pass
+    for s in (a, b):
+        try: s.shutdown(socket.SHUT_RDWR)
+        except OSError: pass
+listener = socket.create_server((sys.argv[1], 6443))
+while True:
+    client, _ = listener.accept()
+    server = socket.create_connection((sys.argv[2], 6443))
+    for a, b in ((client, server), (server, client)):
+        threading.Thread(target=pump, args=(a, b), daemon=True).start()
+"""
+
 POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -30,10 +48,11 @@ POD = {
 class Agent(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.fleet = Fleet(os.environ["APUS_BINARY"], 2)
+        cls.fleet = Fleet(os.environ["APUS_BINARY"], 3)
         cls.addClassCleanup(cls.fleet.close)
-        cls.one, cls.two = cls.fleet.hosts
-        cls.server = cls.one.server()
+        cls.one, cls.two, cls.three = cls.fleet.hosts
+        # The third host only passes connections on: to an agent it is another server.
+        cls.server = cls.one.server("--tls-san", cls.three.address)
         cls.fleet.wait_nodes_ready(1)
 
     # What this file asks again and again
@@ -200,6 +219,31 @@ class Agent(unittest.TestCase):
         # The old one ends in a minute; the new one is what the agent goes on with.
         self.assertIn("node node-2: Ready", self.two.apus("status", "--data-dir", self.two.data, "--wait", "20").stdout)
         self.assertIn("CN = kubernetes", self.certificate("serving"))
+
+    def test_6_goes_on_with_another_server(self):
+        """A server that is gone without a word: what was under way goes on with the next one within seconds."""
+        self.two.terminate(self.agent)
+        self.three.spawn(["python3", "-c", FORWARD, self.three.address, self.one.address], log="forward")
+        other = f"https://{self.three.address}:6443"
+        eventually(
+            lambda: self.two.sh(f"curl -sk {other}/version", check=False).returncode == 0, 10, what="the other server")
+        with open(f"{self.two.data}/agent/servers", "w") as file:
+            file.write(other + "\n")
+        type(self).agent = self.two.agent("--server", f"{other},https://{self.one.address}:6443")
+        connected = f"ss -Htn state established dst {self.three.address}"
+        eventually(lambda: self.two.sh(connected).stdout, 20, what="the agent at the other server")
+        eventually(
+            lambda: self.fleet.out("exec", "web", "--", "cat", "/own/key", check=False) == "value", 20, what="the kubelet")
+        self.assertTrue(self.two.sh(connected).stdout)
+        self.three.cut()
+        begin = time.time()
+        pod = json.loads(json.dumps(POD))
+        pod["metadata"]["name"] = "late"
+        self.fleet.kubectl("create", "-f", "-", input=json.dumps(pod))
+        self.fleet.kubectl("wait", "--for=condition=Ready", "pod/late", "--timeout=30s", timeout=40)
+        taken = time.time() - begin
+        print(f"a pod runs {taken:.1f} s after the agent's server vanished")
+        self.assertLess(taken, 15)
 
     def make_old(self):
         """Replaces the agent's certificate by one of the same cluster that has nearly reached its end."""

@@ -28,7 +28,7 @@ public final class HTTPTransport: Transport {
   private static let tokenLifetime: Duration = .seconds(60)
   /// A machine that is gone does not refuse connections; this long it may take to notice.
   private static let connectTimeout = TimeAmount.seconds(3)
-  private static let deadPeerTimeout = TimeAmount.seconds(4)
+  private static let deadPeerTimeout = TimeAmount.seconds(3)
   /// What is under way on a client with an old certificate may end; watches are cut off and begin anew.
   private static let retirement: Duration = .seconds(10)
 
