@@ -17,18 +17,30 @@ final class RegistryHarness: Sendable {
   let storage: SQLiteStorage
   let directory: String
 
-  init(_ configuration: RegistryConfiguration) async throws {
-    var configuration = configuration
-    configuration.serviceAccountRetries = 0
-    configuration.advertiseAddress = "192.0.2.1"
-    directory = NSTemporaryDirectory() + "registry-" + UUID().uuidString
+  convenience init(_ configuration: RegistryConfiguration) async throws {
+    let directory = NSTemporaryDirectory() + "registry-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    storage = try SQLiteStorage(directory: directory, logger: logger)
+    let storage = try SQLiteStorage(directory: directory, logger: logger)
+    try await self.init(configuration, directory: directory, storage: storage, view: storage)
+  }
+
+  /// A registry that sees the store by `view`.
+  init(
+    _ configuration: RegistryConfiguration, directory: String, storage: SQLiteStorage, view: any Storage,
+    start: Bool = true
+  ) async throws {
+    var configuration = configuration
+    configuration.serviceAccountRetries = 0
+    configuration.advertiseAddress = "192.0.2.1"
+    self.directory = directory
+    self.storage = storage
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
     registry = try Registry(
-      storage: storage, configuration: configuration, tokenIssuer: FakeIssuer(), logger: logger)
-    try await registry.start()
+      storage: view, configuration: configuration, tokenIssuer: FakeIssuer(), logger: logger)
+    if start { try await registry.start() }
   }
 
   func close() async {

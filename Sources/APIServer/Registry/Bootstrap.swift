@@ -2,6 +2,7 @@ import API
 import APIMachinery
 import APIMeta
 import Logging
+import Storage
 
 /// Makes what every cluster has from its first second, and repairs it at each start.
 struct Bootstrap {
@@ -31,7 +32,10 @@ struct Bootstrap {
     let context = WriteContext(internal: resource, namespace: namespace, name: name)
     do { _ = try await registry.create(context, .typed(object)) } catch let error as StatusError
       where error.isAlreadyExists
-    {}
+    {
+      // Another server was faster. What follows needs to see it.
+      try await registry.catchUp()
+    }
   }
 
   /// Creates an object or brings the present one to `change`.
@@ -82,6 +86,28 @@ struct Bootstrap {
         $0.targetPort = .int(Int32(registry.configuration.securePort))
       }
     ]
+    // Another server that starts at this moment takes the address for the same service: it may finish first. One that
+    // died over it never will, so after a while what it left is removed.
+    var held: (revision: String, since: ContinuousClock.Instant)?
+    for _ in 0..<200 {
+      do { return try await ensure(service) } catch let error as StatusError where error.code == 422 {
+        try await registry.catchUp()
+        if registry.object(Service.self, namespace: "default", name: "kubernetes") != nil { return }
+        if let claim = registry.object(IPAddress.self, name: registry.addresses.first),
+          let resource = registry.resource(IPAddress.self)
+        {
+          guard Registry.service(of: claim) == ServiceClaims.Owner(service) else { throw error }
+          let revision = claim.metadata.resourceVersion
+          if held?.revision != revision { held = (revision, .now) }
+          if let since = held?.since, ContinuousClock.now - since > registry.configuration.bootstrapPatience {
+            _ = try await registry.storage.delete(
+              registry.storageKey(resource, claim.metadata.name), if: .revision(Revision(revision) ?? 0))
+            continue
+          }
+        }
+        try await Task.sleep(for: .milliseconds(50))
+      }
+    }
     try await ensure(service)
   }
 }

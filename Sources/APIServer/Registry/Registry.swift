@@ -23,6 +23,8 @@ struct RegistryConfiguration: Sendable {
   var nodeRestriction = false
   /// How often, a tenth of a second apart, a new pod's missing service account is looked for.
   var serviceAccountRetries = 10
+  /// How long another server that starts at the same time may take to make the `kubernetes` Service.
+  var bootstrapPatience = Duration.seconds(3)
 
   init() {}
 }
@@ -85,9 +87,10 @@ final class Registry: Sendable {
   func start() async throws {
     try hub.start(storage)
     if let services = byGroup[GroupResource(group: "", resource: "services")]?.cache {
-      addresses.follow(services)
+      addresses.follow(services: services, addresses: resource(IPAddress.self)?.cache)
     }
     try await Bootstrap(registry: self).run()
+    await repairServicesOrTell(collect: true)
   }
 
   func stop() {

@@ -3,21 +3,22 @@ import APIMachinery
 
 // Addresses and ports of a service that is being created or changed.
 extension Registry {
-  func allocateForCreate(_ object: inout LiveObject, _ context: WriteContext, _ admitted: inout AdmissionRequest)
-    throws
+  func allocateForCreate(_ object: inout LiveObject, _ context: WriteContext, _ claims: inout ServiceClaims)
+    async throws
   {
     guard context.subresource.isEmpty, var service = object.as(Service.self) else { return }
-    try allocate(&service, old: nil, context, &admitted)
+    try await allocate(&service, old: nil, context, &claims)
     object = .typed(service)
   }
 
   func allocateForUpdate(
-    _ object: inout LiveObject, _ before: LiveObject, _ context: WriteContext, _ admitted: inout AdmissionRequest
-  ) throws {
+    _ object: inout LiveObject, _ before: LiveObject, _ context: WriteContext, _ claims: inout ServiceClaims
+  ) async throws {
     guard context.subresource.isEmpty, var service = object.as(Service.self), let old = before.as(Service.self)
     else { return }
     keepAllocated(&service, old)
-    try allocate(&service, old: old, context, &admitted)
+    Self.dropVoidFields(&service, old)
+    try await allocate(&service, old: old, context, &claims)
     object = .typed(service)
   }
 
@@ -47,6 +48,22 @@ extension Registry {
     }
   }
 
+  /// What the change of type makes void is dropped if the client merely sent it back.
+  private static func dropVoidFields(_ service: inout Service, _ old: Service) {
+    func isExternal(_ service: Service) -> Bool {
+      service.spec.type == "NodePort" || service.spec.type == "LoadBalancer"
+        || (service.spec.type == "ClusterIP" && !service.spec.externalIPs.isEmpty)
+    }
+    if isExternal(old), !isExternal(service), service.spec.externalTrafficPolicy == old.spec.externalTrafficPolicy {
+      service.spec.externalTrafficPolicy = ""
+    }
+    guard old.spec.type == "LoadBalancer", service.spec.type != "LoadBalancer" else { return }
+    if service.spec.allocateLoadBalancerNodePorts == old.spec.allocateLoadBalancerNodePorts {
+      service.spec.allocateLoadBalancerNodePorts = nil
+    }
+    if service.spec.loadBalancerClass == old.spec.loadBalancerClass { service.spec.loadBalancerClass = nil }
+  }
+
   static func needsAddress(_ service: Service) -> Bool {
     service.spec.type != "ExternalName"
   }
@@ -61,21 +78,18 @@ extension Registry {
   }
 
   private func allocate(
-    _ service: inout Service, old: Service?, _ context: WriteContext, _ admitted: inout AdmissionRequest
-  ) throws {
-    var takenAddresses: [UInt32] = []
-    var takenPorts: [ServiceAllocator.NodePort] = []
-    let errors = allocateAddress(&service, old, &takenAddresses) + allocatePorts(&service, old, &takenPorts)
-    // Committed values are kept by the service's own event; a dry run or a failure gives them back.
-    admitted.atEnd { [addresses, takenAddresses, takenPorts] committed in
-      if !committed { addresses.give(takenAddresses, takenPorts) }
-    }
+    _ service: inout Service, old: Service?, _ context: WriteContext, _ claims: inout ServiceClaims
+  ) async throws {
+    let dryRun = context.options.dryRun
+    var errors = try await allocateAddress(&service, old, &claims, dryRun: dryRun)
+    errors += try await allocatePorts(&service, old, &claims, dryRun: dryRun)
     if !errors.isEmpty { throw context.invalid(service.metadata.name, errors) }
   }
 
-  private func allocateAddress(_ service: inout Service, _ old: Service?, _ taken: inout [UInt32]) -> [FieldError] {
+  private func allocateAddress(
+    _ service: inout Service, _ old: Service?, _ claims: inout ServiceClaims, dryRun: Bool
+  ) async throws -> [FieldError] {
     guard Self.needsAddress(service) else {
-      // What an ExternalName service had before is released with its event.
       if old.map(Self.needsAddress) == true {
         if service.spec.clusterIP == old?.spec.clusterIP { service.spec.clusterIP = "" }
         service.spec.clusterIPs = []
@@ -93,33 +107,29 @@ extension Registry {
     setFamilies(&service, headless: headless)
     if headless { return [] }
     if let old, !service.spec.clusterIP.isEmpty, old.spec.clusterIP == service.spec.clusterIP { return [] }
+    let owner = ServiceClaims.Owner(service)
     if service.spec.clusterIP.isEmpty {
-      guard let address = addresses.takeAddress() else {
-        return [
-          .internal(
-            FieldPath("spec.clusterIPs"),
-            "failed to allocate a serviceIP: range is full")
-        ]
+      guard let address = try await claimAddress(for: owner, &claims, dryRun: dryRun) else {
+        return [.internal(FieldPath("spec.clusterIPs"), "failed to allocate a serviceIP: range is full")]
       }
-      taken.append(address)
       service.spec.clusterIP = IPv4Range.text(address)
       service.spec.clusterIPs = [service.spec.clusterIP]
       return []
     }
     let text = service.spec.clusterIP
     func bad(_ detail: String) -> [FieldError] {
-      [.invalid("spec.clusterIPs", service.spec.clusterIPs, "failed to allocate IP \(text): \(detail)")]
+      [.invalid("spec.clusterIPs", [text], "failed to allocate IP \(text): \(detail)")]
     }
     guard let address = IPv4Range.parse(text) else {
       return [.invalid("spec.clusterIPs[0]", text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")]
     }
-    switch addresses.takeAddress(address) {
-    case nil: taken.append(address)
-    case .outOfRange:
+    guard addresses.range.contains(address) else {
       return bad(
         "the provided network does not match the current range: the provided IP (\(text)) is not in the valid range. "
           + "The range of valid IPs is \(addresses.range)")
-    default: return bad("provided IP is already allocated")
+    }
+    guard try await claim(address: address, for: owner, &claims, dryRun: dryRun) else {
+      return bad("provided IP is already allocated")
     }
     return []
   }
@@ -139,58 +149,56 @@ extension Registry {
   }
 
   private func allocatePorts(
-    _ service: inout Service, _ old: Service?, _ taken: inout [ServiceAllocator.NodePort]
-  ) -> [FieldError] {
+    _ service: inout Service, _ old: Service?, _ claims: inout ServiceClaims, dryRun: Bool
+  ) async throws -> [FieldError] {
+    let owner = ServiceClaims.Owner(service)
     var errors: [FieldError] = []
-    let oldPorts = Set(
-      (old?.spec.ports ?? []).filter { $0.nodePort != 0 }
-        .map { ServiceAllocator.NodePort(port: $0.nodePort, protocol: $0.protocol) })
+    // A service may use a port that it has for several protocols.
+    var mine = Set((old?.spec.ports ?? []).map(\.nodePort))
+    mine.remove(0)
     if Self.needsNodePorts(service) {
       // Explicit ports first, so that none of them is given to a neighbour.
-      for (index, port) in service.spec.ports.enumerated() where port.nodePort != 0 {
-        let wanted = ServiceAllocator.NodePort(port: port.nodePort, protocol: port.protocol)
-        if oldPorts.contains(wanted) { continue }
-        if let error = take(wanted, "spec.ports[\(index)].nodePort", &taken) { errors.append(error) }
+      for (index, port) in service.spec.ports.enumerated() where port.nodePort != 0 && !mine.contains(port.nodePort) {
+        let field = "spec.ports[\(index)].nodePort"
+        if let error = try await take(port.nodePort, field, owner, &claims, dryRun: dryRun) {
+          errors.append(error)
+        } else {
+          mine.insert(port.nodePort)
+        }
       }
       for index in service.spec.ports.indices where service.spec.ports[index].nodePort == 0 {
         let port = service.spec.ports[index]
         // The same port under another protocol shares its node port.
         let twin = service.spec.ports.first {
-          $0.port == port.port && $0.protocol != port.protocol && $0.nodePort != 0
+          $0.port == port.port && $0.protocol != port.protocol && mine.contains($0.nodePort)
         }
-        if let twin {
-          let wanted = ServiceAllocator.NodePort(port: twin.nodePort, protocol: port.protocol)
-          if addresses.takePort(wanted) == nil {
-            taken.append(wanted)
-            service.spec.ports[index].nodePort = twin.nodePort
-            continue
-          }
-        }
-        guard let free = addresses.takePort(protocol: port.protocol) else {
+        if let twin,
+          !service.spec.ports.contains(where: { $0.nodePort == twin.nodePort && $0.protocol == port.protocol })
+        {
+          service.spec.ports[index].nodePort = twin.nodePort
+        } else if let free = try await claimPort(for: owner, &claims, dryRun: dryRun) {
+          service.spec.ports[index].nodePort = free
+          mine.insert(free)
+        } else {
           errors.append(
-            .internal(
-              FieldPath("spec.ports[\(index)].nodePort"), "failed to allocate a nodePort: range is full"))
-          continue
+            .internal(FieldPath("spec.ports[\(index)].nodePort"), "failed to allocate a nodePort: range is full"))
         }
-        taken.append(ServiceAllocator.NodePort(port: free, protocol: port.protocol))
-        service.spec.ports[index].nodePort = free
       }
-    } else if old.map(Self.needsNodePorts) == true, service.spec.type == "ClusterIP" {
+    } else if old.map(Self.needsNodePorts) == true, service.spec.type != "LoadBalancer" {
       // Ports that the change of type makes void are dropped if the client merely sent them back.
-      let before = Set((old?.spec.ports ?? []).map(\.nodePort))
-      for index in service.spec.ports.indices where before.contains(service.spec.ports[index].nodePort) {
+      for index in service.spec.ports.indices where mine.contains(service.spec.ports[index].nodePort) {
         service.spec.ports[index].nodePort = 0
       }
     }
     if Self.needsHealthCheck(service) {
       if service.spec.healthCheckNodePort == 0 {
-        if let free = addresses.takePort(protocol: "TCP") {
-          taken.append(ServiceAllocator.NodePort(port: free, protocol: "TCP"))
+        if let free = try await claimPort(for: owner, &claims, dryRun: dryRun) {
           service.spec.healthCheckNodePort = free
         }
       } else if service.spec.healthCheckNodePort != old?.spec.healthCheckNodePort {
-        let wanted = ServiceAllocator.NodePort(port: service.spec.healthCheckNodePort, protocol: "TCP")
-        if let error = take(wanted, "spec.healthCheckNodePort", &taken) { errors.append(error) }
+        let port = service.spec.healthCheckNodePort
+        let field = "spec.healthCheckNodePort"
+        if let error = try await take(port, field, owner, &claims, dryRun: dryRun) { errors.append(error) }
       }
     } else if let old, Self.needsHealthCheck(old), service.spec.healthCheckNodePort == old.spec.healthCheckNodePort {
       service.spec.healthCheckNodePort = 0
@@ -199,18 +207,15 @@ extension Registry {
   }
 
   private func take(
-    _ port: ServiceAllocator.NodePort, _ field: String, _ taken: inout [ServiceAllocator.NodePort]
-  ) -> FieldError? {
-    switch addresses.takePort(port) {
-    case nil:
-      taken.append(port)
-      return nil
-    case .outOfRange:
+    _ port: Int32, _ field: String, _ owner: ServiceClaims.Owner, _ claims: inout ServiceClaims, dryRun: Bool
+  ) async throws -> FieldError? {
+    guard addresses.ports.contains(Int(port)) else {
       return .invalid(
-        field, port.port,
+        field, port,
         "provided port is not in the valid range. The range of valid ports is "
           + "\(addresses.ports.lowerBound)-\(addresses.ports.upperBound)")
-    default: return .invalid(field, port.port, "provided port is already allocated")
     }
+    if try await claim(port: port, for: owner, &claims, dryRun: dryRun) { return nil }
+    return .invalid(field, port, "provided port is already allocated")
   }
 }

@@ -1,24 +1,27 @@
 import API
 import APIMachinery
+import Storage
 import Synchronization
 
-/// Which cluster addresses and node ports are in use.
+/// What is known of the cluster addresses and node ports in use, so that free ones can be proposed.
 ///
-/// Filled from the services themselves, so there is nothing to repair; what a request takes is marked at once
-/// and given back if the request fails.
+/// Whether a proposal holds is decided by the store: other servers take addresses and ports at the same time.
 final class ServiceAllocator: Sendable {
-  struct NodePort: Hashable, Sendable {
-    var port: Int32
-    var `protocol`: String
-  }
-
   private struct State {
+    /// Of the services.
     var addresses: Set<UInt32> = []
-    var ports: Set<NodePort> = []
+    var ports: Set<Int32> = []
+    /// Names of IPAddress objects, whoever they belong to.
+    var objects: Set<UInt32> = []
   }
 
   let range: IPv4Range
   let ports: ClosedRange<Int>
+  /// Claims that nobody seemed to own at the last repair.
+  let suspects = Mutex<[String: Revision]>([:])
+  /// An element for each IPAddress object that was deleted while a service had its address.
+  let losses: AsyncStream<Void>
+  private let lost: AsyncStream<Void>.Continuation
   private let state = Mutex(State())
 
   struct BadRange: Error, CustomStringConvertible { var description: String }
@@ -29,112 +32,103 @@ final class ServiceAllocator: Sendable {
     }
     self.range = parsed
     self.ports = ports
+    (losses, lost) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
   /// The `kubernetes` service's address: the first of the range.
   var first: String { IPv4Range.text(range.address(1)) }
 
-  // MARK: - Following the services
+  // MARK: - Following the store
 
-  func follow(_ cache: ResourceCache) {
-    cache.subscribe(
+  func follow(services: ResourceCache, addresses: ResourceCache?) {
+    services.subscribe(
       { snapshot in
         snapshot.objects.forEach(prefix: "") { _, object in
-          if let service = Registry.decoded(Service.self, object) { take(service) }
+          if let service = Registry.decoded(Service.self, object) { note(nil, service) }
           return true
         }
       },
       { [self] event in
-        let old = event.previous.flatMap { Registry.decoded(Service.self, $0) }
-        let new = event.kind == .deleted ? nil : Registry.decoded(Service.self, event.object)
-        let before = old.map(Self.held)
-        let after = new.map(Self.held)
-        state.withLock { state in
-          if let before {
-            state.addresses.subtract(before.0.subtracting(after?.0 ?? []))
-            state.ports.subtract(before.1.subtracting(after?.1 ?? []))
-          }
-          if let after {
-            state.addresses.formUnion(after.0)
-            state.ports.formUnion(after.1)
-          }
+        note(
+          event.previous.flatMap { Registry.decoded(Service.self, $0) },
+          event.kind == .deleted ? nil : Registry.decoded(Service.self, event.object))
+      })
+    addresses?.subscribe(
+      { snapshot in
+        snapshot.objects.forEach(prefix: "") { key, _ in
+          if let address = IPv4Range.parse(key) { state.withLock { _ = $0.objects.insert(address) } }
+          return true
         }
+      },
+      { [self] event in
+        guard let address = IPv4Range.parse(event.object.key) else { return }
+        let missed = state.withLock { state in
+          guard event.kind == .deleted else {
+            state.objects.insert(address)
+            return false
+          }
+          state.objects.remove(address)
+          return state.addresses.contains(address)
+        }
+        if missed { lost.yield() }
       })
   }
 
-  private func take(_ service: Service) {
-    let held = Self.held(service)
+  private func note(_ old: Service?, _ new: Service?) {
+    let before = old.map(Self.held) ?? ([], [])
+    let after = new.map(Self.held) ?? ([], [])
     state.withLock { state in
-      state.addresses.formUnion(held.0)
-      state.ports.formUnion(held.1)
+      state.addresses.subtract(before.0.subtracting(after.0))
+      state.ports.subtract(before.1.subtracting(after.1))
+      state.addresses.formUnion(after.0)
+      state.ports.formUnion(after.1)
     }
   }
 
-  private static func held(_ service: Service) -> (Set<UInt32>, Set<NodePort>) {
-    var ports: Set<NodePort> = []
-    for port in service.spec.ports where port.nodePort != 0 {
-      ports.insert(NodePort(port: port.nodePort, protocol: port.protocol))
-    }
-    if service.spec.healthCheckNodePort != 0 {
-      ports.insert(NodePort(port: service.spec.healthCheckNodePort, protocol: "TCP"))
-    }
+  /// The addresses and ports that a service has. A port belongs to one service, whatever the protocol.
+  static func held(_ service: Service) -> (addresses: Set<UInt32>, ports: Set<Int32>) {
+    var ports = Set(service.spec.ports.map(\.nodePort))
+    ports.insert(service.spec.healthCheckNodePort)
+    ports.remove(0)
     return (Set(service.spec.clusterIPs.compactMap(IPv4Range.parse)), ports)
   }
 
-  // MARK: - Taking and giving back
+  // MARK: - Proposing
 
-  enum Failure: Error { case outOfRange, taken, full }
-
-  func takeAddress(_ address: UInt32) -> Failure? {
-    guard range.contains(address) else { return .outOfRange }
-    return state.withLock { $0.addresses.insert(address).inserted ? nil : .taken }
+  func seemsTaken(address: UInt32) -> Bool {
+    state.withLock { $0.addresses.contains(address) || $0.objects.contains(address) }
   }
 
-  /// A free address: from the upper part of the range while that has any, so that addresses which people
-  /// choose (the lower part) seldom collide.
-  func takeAddress() -> UInt32? {
+  func seemsTaken(port: Int32) -> Bool { state.withLock { $0.ports.contains(port) } }
+
+  /// An address that seems free: from the upper part of the range while that has any, so that addresses which
+  /// people choose (the lower part) seldom collide.
+  func freeAddress(except tried: Set<UInt32>) -> UInt32? {
     let usable = range.size - 2
     let lower = min(max(16, range.size / 16), 256)
     return state.withLock { state in
       let upper = lower < usable ? (lower + 1)...usable : 1...usable
-      let taken = state.addresses
-      let free: (UInt64) -> Bool = { [range] in !taken.contains(range.address($0)) }
-      guard let offset = Self.pick(upper, free) ?? Self.pick(1...min(lower, usable), free) else { return nil }
-      let address = range.address(offset)
-      state.addresses.insert(address)
-      return address
+      let (addresses, objects) = (state.addresses, state.objects)
+      let free: (UInt64) -> Bool = { [range] offset in
+        let address = range.address(offset)
+        return !addresses.contains(address) && !objects.contains(address) && !tried.contains(address)
+      }
+      return (Self.pick(upper, free) ?? Self.pick(1...min(lower, usable), free)).map(range.address)
     }
   }
 
-  func takePort(_ port: NodePort) -> Failure? {
-    guard ports.contains(Int(port.port)) else { return .outOfRange }
-    return state.withLock { $0.ports.insert(port).inserted ? nil : .taken }
-  }
-
-  /// A free port for a protocol; `avoiding` are ports that the same service has for other protocols.
-  func takePort(protocol name: String) -> Int32? {
+  /// A port that seems free, by the same rule.
+  func freePort(except tried: Set<Int32>) -> Int32? {
     let lower = min(max(16, ports.count / 32), 128)
     let start = UInt64(ports.lowerBound)
     let split = min(start + UInt64(lower), UInt64(ports.upperBound))
     return state.withLock { state in
-      // A port is given out for all protocols at once, so that a service may use it for both.
       let taken = state.ports
-      let free: (UInt64) -> Bool = { port in
-        !["TCP", "UDP", "SCTP"].contains { taken.contains(NodePort(port: Int32(port), protocol: $0)) }
-      }
-      guard
-        let port = Self.pick(split...UInt64(ports.upperBound), free)
-          ?? (split > start ? Self.pick(start...(split - 1), free) : nil)
-      else { return nil }
-      state.ports.insert(NodePort(port: Int32(port), protocol: name))
-      return Int32(port)
-    }
-  }
-
-  func give(_ addresses: [UInt32], _ ports: [NodePort]) {
-    state.withLock { state in
-      state.addresses.subtract(addresses)
-      state.ports.subtract(ports)
+      let free: (UInt64) -> Bool = { !taken.contains(Int32($0)) && !tried.contains(Int32($0)) }
+      let found =
+        Self.pick(split...UInt64(ports.upperBound), free)
+        ?? (split > start ? Self.pick(start...(split - 1), free) : nil)
+      return found.map { Int32($0) }
     }
   }
 

@@ -136,6 +136,7 @@ public final class APIServer: HTTPHandler {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.endpoints.run() }
       group.addTask { await self.identity.run() }
+      group.addTask { await self.registry.repairServicesForEver() }
     }
     await shutdown()
   }
@@ -217,10 +218,27 @@ public final class APIServer: HTTPHandler {
     return .admitted(Admitted(head: head, info: info, user: user, query: query))
   }
 
+  /// Whether a refusal may come from caches that do not have yet what another server was told: a token's account, a
+  /// role's binding.
+  private func mayBeBehind(_ refusal: HTTPResponse) -> Bool {
+    !registry.storage.servesCurrentReads && (refusal.status == 401 || refusal.status == 403)
+  }
+
+  private func admitCaughtUp(_ head: HTTPRequestHead, user: UserInfo?) async -> Admission {
+    let before = registry.hub.clock.current
+    let first = admit(head, user: user)
+    guard case .refused(let response, _) = first, mayBeBehind(response) else { return first }
+    // Who cannot be told more is answered by what is known.
+    try? await registry.catchUp()
+    return registry.hub.clock.current > before ? admit(head, user: user) : first
+  }
+
   public func handleSync(_ head: HTTPRequestHead) -> HTTPResponse? {
     let started = RequestMetrics.now()
     switch admit(head) {
-    case .refused(let response, let info): return finish(response, info, head, started)
+    case .refused(let response, let info):
+      if mayBeBehind(response) { return nil }
+      return finish(response, info, head, started)
     case .admitted(let request): return answerNow(request).map { finish($0, request.info, head, started) }
     }
   }
@@ -237,7 +255,7 @@ public final class APIServer: HTTPHandler {
     let head = request.head
     let started = RequestMetrics.now()
     let admitted: Admitted
-    switch admit(head, user: user) {
+    switch await admitCaughtUp(head, user: user) {
     case .refused(let response, let info): return finish(response, info, head, started)
     case .admitted(let value): admitted = value
     }

@@ -67,8 +67,9 @@ extension Registry {
     try admission.mutate(&object, &admitted, self)
     // Only pods get parts from admission that have defaults of their own.
     if object.as(Pod.self) != nil { object = defaulted(object) }
+    var claims = ServiceClaims()
     do {
-      try allocateForCreate(&object, context, &admitted)
+      try await allocateForCreate(&object, context, &claims)
       try validateNew(object, context)
       try admission.validate(object, admitted, self)
       object.metadata.managedFields = sentFields
@@ -78,6 +79,7 @@ extension Registry {
       return stored
     } catch {
       admitted.finish(committed: false)
+      await settle(claims, .init(of: error))
       throw error
     }
   }

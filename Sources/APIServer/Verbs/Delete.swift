@@ -47,7 +47,7 @@ extension Registry {
       let admitted = AdmissionRequest(context, operation: .delete, old: before)
       try admission.validate(before, admitted, self)
       if let outcome = try await deleteOnce(context, options, before, old) { return outcome }
-      if resource.cache?.object(key)?.revision == old.revision { try await Task.sleep(for: .milliseconds(1)) }
+      try await awaitChange(of: old, resource)
     }
   }
 
@@ -81,7 +81,7 @@ extension Registry {
 
     switch plan(metadata, grace: grace, asked: options.gracePeriodSeconds) {
     case .unchanged:
-      if !changedFinalizers { return .waiting(old) }
+      if !changedFinalizers { return try await isCurrent(old, resource) ? .waiting(old) : nil }
     case .graceful(let seconds, let timestamp):
       if !started, metadata.generation > 0 { metadata.generation += 1 }
       metadata.deletionTimestamp = timestamp
@@ -92,6 +92,7 @@ extension Registry {
         if options.dryRun { return .gone(old) }
         switch try await storage.delete(storageKey(resource, old.key), if: .revision(old.revision)) {
         case .committed(let value, let previous):
+          await release(before, now: nil)
           let last = previous?.value ?? (value.value.isEmpty ? old.bytes : value.value)
           return .gone(cached(context, before.metadata, last, value.modRevision))
         case .conflict: return nil
@@ -105,7 +106,7 @@ extension Registry {
     }
     object.metadata = metadata
     object.with(Namespace.self) { $0.status.phase = "Terminating" }
-    if object.isSame(as: before) { return .waiting(old) }
+    if object.isSame(as: before) { return try await isCurrent(old, resource) ? .waiting(old) : nil }
     let bytes = object.stored()
     if options.dryRun { return .waiting(cached(context, metadata, bytes, old.revision)) }
     switch try await storage.put(storageKey(resource, old.key), bytes, if: .revision(old.revision), ttl: nil) {

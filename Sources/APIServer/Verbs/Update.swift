@@ -81,9 +81,8 @@ extension Registry {
         throw StatusError.staleUpdate(resource.groupResource, context.name)
       }
       conflicts += 1
-      // The change that was faster is in the cache by now, unless another process wrote it.
-      if resource.cache?.object(key)?.revision == old.revision { try await Task.sleep(for: .milliseconds(1)) }
       if conflicts > 100 { throw StatusError.staleUpdate(resource.groupResource, context.name) }
+      try await awaitChange(of: old, resource)
     }
   }
 
@@ -110,13 +109,18 @@ extension Registry {
 
     var admitted = AdmissionRequest(context, operation: .update, old: before)
     try admission.mutate(&object, &admitted, self)
+    var claims = ServiceClaims()
     do {
-      try allocateForUpdate(&object, before, context, &admitted)
+      try await allocateForUpdate(&object, before, context, &claims)
       let stored = try await commitChange(object, before, context, old, admitted, apply: apply)
-      admitted.finish(committed: stored != nil && !context.options.dryRun)
+      let written = stored != nil && !context.options.dryRun
+      admitted.finish(committed: written)
+      await settle(claims, stored == nil ? .refused : .written)
+      if written { await release(before, now: removesItself(object, context) ? nil : object) }
       return stored
     } catch {
       admitted.finish(committed: false)
+      await settle(claims, .init(of: error))
       throw error
     }
   }
@@ -127,7 +131,7 @@ extension Registry {
   ) async throws -> CachedObject? {
     var object = changed
     let unchanged = object.isSame(as: before)
-    if unchanged, !removesItself(object, context) { return old }
+    if unchanged, !removesItself(object, context) { return try await confirmed(old, context) }
     var bytes = object.stored()
     if bumpGeneration(&object, bytes, before, context, old) { bytes = object.stored() }
     try validateChanged(object, before, context)
@@ -237,12 +241,17 @@ extension Registry {
       case .conflict: return nil
       }
     }
-    if bytes == old.bytes { return old }
+    if bytes == old.bytes { return try await confirmed(old, context) }
     let ttl = resource.traits.secondsToLive.map { _ in configuration.eventSecondsToLive }
     switch try await storage.put(storageKey(resource, old.key), bytes, if: .revision(old.revision), ttl: ttl) {
     case .committed(let value, _): return cached(context, object.metadata, bytes, value.modRevision)
     case .conflict: return nil
     }
+  }
+
+  /// The answer to a change that changes nothing; nil when it was compared with a state that is over.
+  private func confirmed(_ old: CachedObject, _ context: WriteContext) async throws -> CachedObject? {
+    try await isCurrent(old, context.resource) ? old : nil
   }
 
   /// Whether an object that is being deleted has no finalizer and no grace left.
