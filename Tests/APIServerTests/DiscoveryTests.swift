@@ -53,6 +53,9 @@ import Testing
     #expect(deployments?["scope"]?.stringValue == "Namespaced")
     #expect(
       deployments?["subresources"]?.arrayValue?.compactMap { $0["subresource"]?.stringValue } == ["scale", "status"])
+    // What has not changed keeps its type in caches.
+    let again = try get("/apis", accept: accept, tag: response.headers["etag"]).1
+    #expect(again.status == 304 && again.headers["content-type"] == response.headers["content-type"])
     // An older form alone is not served: the plain document comes.
     let old = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
     #expect(try get("/apis", accept: old).0["kind"]?.stringValue == "APIGroupList")

@@ -71,6 +71,8 @@ struct DiscoveryDocuments: Sendable {
     fields.add("etag", document.tag)
     fields.add("vary", "Accept")
     if headers.elements("if-none-match").contains(document.tag) {
+      // A cache takes these fields for those of what it kept.
+      fields["content-type"] = wanted.media.rawValue + (wanted.aggregated ? Self.aggregatedParameters : "")
       return HTTPResponse(status: 304, headers: fields)
     }
     var form = ResponseForm(media: wanted.media)
