@@ -65,8 +65,8 @@ def in_parallel(work, items):
 def hold(namespaces, script):
     """A process that keeps new namespaces alive once the script has set them up; returns its pid."""
     holder = subprocess.Popen(
-        ["unshare", *namespaces, "sh", "-ec", f"{script}\necho ready; exec sleep infinity"], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, text=True, start_new_session=True)
+        ["unshare", *namespaces, "sh", "-ec", f"{script}\necho ready; exec sleep infinity >/dev/null 2>&1"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
     if holder.stdout.readline().strip() != "ready":
         raise AssertionError("the namespaces could not be made")
     holder.stdout.close()
