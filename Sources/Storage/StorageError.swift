@@ -14,6 +14,10 @@ public enum StorageError: Error, Sendable, Equatable {
   case corrupt(path: String, detail: String)
   /// The engine could not do it: disk full, I/O error, permissions.
   case engine(String)
+  /// The store cannot be reached at the moment, and nothing was done.
+  case unavailable(String)
+  /// The store did not answer in time: a write may have been done, or may yet be.
+  case timeout(String)
 }
 
 extension StorageError: CustomStringConvertible {
@@ -31,6 +35,8 @@ extension StorageError: CustomStringConvertible {
       return "\(path) has schema \(found), written by a newer version; this one knows up to schema \(supported)"
     case .corrupt(let path, let detail): return "\(path) is damaged or not a store: \(detail)"
     case .engine(let detail): return "storage engine: \(detail)"
+    case .unavailable(let detail): return "the store cannot be reached: \(detail)"
+    case .timeout(let detail): return "the store did not answer in time: \(detail)"
     }
   }
 }
