@@ -113,7 +113,7 @@ let rooms: [Room] = [
       "ControllerManager", "ContainerRuntime", "Kubelet",
       "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "HTTP", "Linux", "ArgumentParser", "Logging",
       "Yams",
-      "Crypto", "CryptoExtras", "ServiceLifecycle", "UnixSignals", "NIOCore", "NIOPosix",
+      "Crypto", "CryptoExtras", "ServiceLifecycle", "UnixSignals", "NIOCore", "NIOPosix", "NIOSSL",
     ]),
   Room(name: "apus", needs: ["Commands", "ArgumentParser"], kind: .executable),
   // Tests

@@ -67,8 +67,10 @@ final class RegistryHarness: Sendable {
   /// `GET /api/v1/namespaces/default/pods?limit=2` and its like; the body is JSON unless `type` says otherwise.
   func call(
     _ method: String, _ target: String, _ body: String = "", bytes: [UInt8]? = nil,
-    type: String = "application/json", accept: String = "application/json", user: RequestUser = .apiServer
+    type: String = "application/json", accept: String = "application/json", user: RequestUser = .apiServer,
+    at other: Registry? = nil
   ) async -> Answer {
+    let registry = other ?? registry
     var request = Self.request(method, target, body, type: type, accept: accept, user: user)
     if let bytes { request.body = bytes }
     let response: HTTPResponse

@@ -51,14 +51,22 @@ final class ResourceCache: Sendable {
 
   // MARK: - The store's side
 
+  /// Takes the whole state: at the start, and again when the store lost part of the history. Then watchers end, because
+  /// nobody knows what they missed; they come again from their revision and are told that it is too old. Subscribers get
+  /// the difference.
   func fill(_ values: [StoredValue], revision: Revision) {
+    let old = state.withLock { $0.objects }
     var entries = values.map { value in
       let key = String(value.key.dropFirst(prefix.utf8.count))
+      if let known = old[key], known.revision == value.modRevision {
+        return OrderedChunks<CachedObject>.Entry(key: key, value: known)
+      }
       return OrderedChunks<CachedObject>.Entry(
         key: key, value: CachedObject(key: key, bytes: value.value, revision: value.modRevision, index: index))
     }
     entries.sort { $0.key < $1.key }
-    state.withLock { state in
+    let (subscribers, watchers) = state.withLock { state in
+      defer { state.watchers = [] }
       state.objects = OrderedChunks(sorted: entries)
       state.ring = []
       state.ringBytes = 0
@@ -68,7 +76,38 @@ final class ResourceCache: Sendable {
       if index != nil {
         for entry in entries { Self.insertIndex(&state, entry.value) }
       }
+      return (state.subscribers, state.watchers)
     }
+    for watcher in watchers { watcher.close() }
+    if subscribers.isEmpty { return }
+    for event in Self.difference(old, entries, revision) {
+      for subscriber in subscribers { subscriber(event) }
+    }
+  }
+
+  /// The changes that lead from one state to another, the deletions first.
+  private static func difference(
+    _ old: OrderedChunks<CachedObject>, _ new: [OrderedChunks<CachedObject>.Entry], _ revision: Revision
+  ) -> [CacheEvent] {
+    var kept: Set<String> = []
+    var changes: [CacheEvent] = []
+    for entry in new {
+      let before = old[entry.key]
+      let isSame = before?.uid == entry.value.uid
+      if isSame { kept.insert(entry.key) }
+      if before?.revision == entry.value.revision { continue }
+      changes.append(
+        CacheEvent(kind: isSame ? .modified : .added, object: entry.value, previous: isSame ? before : nil))
+    }
+    var gone: [CacheEvent] = []
+    old.forEach(prefix: "") { key, object in
+      if !kept.contains(key) {
+        gone.append(
+          CacheEvent(kind: .deleted, object: CachedObject(deleted: object, revision: revision), previous: object))
+      }
+      return true
+    }
+    return gone + changes.sorted { $0.revision < $1.revision }
   }
 
   func apply(_ change: StorageEvent) {
@@ -184,7 +223,14 @@ final class ResourceCache: Sendable {
 /// The latest revision whose changes are in every cache.
 final class RevisionClock: Sendable {
   private let value = Atomic<UInt64>(0)
-  var current: Revision { value.load(ordering: .acquiring) }
+  private let storage = Mutex<(any Storage)?>(nil)
+
+  /// The store knows of writes that concern no cache.
+  var current: Revision {
+    max(value.load(ordering: .acquiring), storage.withLock { $0?.currentRevision ?? 0 })
+  }
+
+  func follow(_ storage: any Storage) { self.storage.withLock { $0 = storage } }
 
   func advance(to revision: Revision) {
     value.store(max(revision, value.load(ordering: .relaxed)), ordering: .releasing)

@@ -20,23 +20,27 @@ final class Watcher: Sendable {
   }
 
   let predicate: Predicate
+  /// Older events are known to the reader.
+  private let after: Revision
   private let state = Mutex(State())
   private let maxItems: Int
   private let maxBytes: Int
 
-  init(predicate: Predicate, maxItems: Int = 10_000, maxBytes: Int = 32 << 20) {
+  init(predicate: Predicate, after: Revision = 0, maxItems: Int = 10_000, maxBytes: Int = 32 << 20) {
     self.predicate = predicate
+    self.after = after
     self.maxItems = maxItems
     self.maxBytes = maxBytes
   }
 
   /// Offers an event; false when the watcher is over and must be dropped.
   func offer(_ event: CacheEvent) -> Bool {
-    guard let kind = event.seen(by: predicate) else { return !state.withLock { $0.ended } }
+    guard event.revision > after, let kind = event.seen(by: predicate) else { return !state.withLock { $0.ended } }
     return push(.event(event, kind), size: event.object.bytes.count)
   }
 
   func push(_ item: Item, size: Int = 0) -> Bool {
+    if case .bookmark(let revision) = item, revision < after { return isOpen }
     let (alive, waiting) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
       if state.ended { return (false, nil) }
       if state.queue.count >= maxItems || state.bytes + size > maxBytes, !state.queue.isEmpty {

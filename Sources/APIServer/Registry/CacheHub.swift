@@ -23,9 +23,11 @@ final class CacheHub: Sendable {
   func start(_ storage: any Storage) throws {
     let caches = caches
     let clock = clock
+    clock.follow(storage)
     let new = try storage.follow(
       prefix: "/registry/",
       onSnapshot: { values, revision in
+        // Comes again when the store lost part of the history.
         var byPrefix: [String: [StoredValue]] = [:]
         for value in values { byPrefix[Self.prefix(of: value.key), default: []].append(value) }
         for (prefix, cache) in caches { cache.fill(byPrefix[prefix] ?? [], revision: revision) }

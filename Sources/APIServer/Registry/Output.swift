@@ -20,7 +20,7 @@ func addWarnings(_ warnings: [String], to response: inout HTTPResponse) {
 /// Any error as a Status answer.
 func errorResponse(_ error: any Error) -> HTTPResponse {
   if let expired = error as? ExpiredContinue { return jsonResponse(410, expired.body) }
-  let status = (error as? StatusError) ?? StatusError.internalError("\(error)")
+  let status = StatusError(of: error)
   var response = jsonResponse(status.code, status.encoded())
   if let seconds = status.retryAfterSeconds, seconds > 0 { response.headers.add("retry-after", String(seconds)) }
   return response

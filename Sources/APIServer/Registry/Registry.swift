@@ -137,7 +137,7 @@ final class Registry: Sendable {
     do {
       var request = request
       try negotiate(&request, for: .resource)
-      let response = info.verb == "get" ? try get(resource, request) : try listNow(resource, request)
+      let response = info.verb == "get" ? try getNow(resource, request) : try listNow(resource, request)
       return response.map { encoded($0, as: request.form, request.headers) }
     } catch {
       return errorResponse(error, request.headers, query: request.query, accept: request.accept)
@@ -188,10 +188,16 @@ final class Registry: Sendable {
     if let handler = handler(info) { return try await handler(request) }
     if !info.subresource.isEmpty {
       guard resource.has(subresource: info.subresource) else { throw StatusError.pathNotFound }
-      return try await subresource(resource, request)
+      if info.isMutating { return try await mutate(resource) { try await subresource(resource, request) } }
+      let warnings = try await freshen(.latest, resource)
+      var response = try await subresource(resource, request)
+      addWarnings(warnings, to: &response)
+      return response
     }
-    if resource.info.resource == "bindings", info.verb == "create" { return try await bind(resource, request) }
-    if resource.info.resource == "componentstatuses" { return try componentStatuses(resource, request) }
+    if resource.info.resource == "bindings", info.verb == "create" {
+      return try await mutate(resource) { try await bind(resource, request) }
+    }
+    if resource.info.resource == "componentstatuses" { return try await componentStatuses(resource, request) }
     guard resource.cache != nil, resource.info.verbs.contains(info.verb) else {
       throw StatusError.methodNotSupported(resource.groupResource, info.verb)
     }
@@ -201,14 +207,16 @@ final class Registry: Sendable {
         message: "the server does not allow this method on the requested resource", details: StatusError.Details())
     }
     switch info.verb {
-    case "get": return try get(resource, request)
+    case "get": return try await get(resource, request)
     case "list": return try await list(resource, request)
     case "watch": return try await watch(resource, request)
-    case "create": return try await create(resource, request)
-    case "update": return try await update(resource, request)
-    case "patch": return try await patch(resource, request)
-    case "delete": return try await delete(resource, request)
-    case "deletecollection": return try await deleteCollection(resource, request)
+    case "create": return try await mutate(resource) { try await create(resource, request) }
+    case "update": return try await mutate(resource) { try await update(resource, request) }
+    case "patch": return try await mutate(resource) { try await patch(resource, request) }
+    case "delete": return try await mutate(resource) { try await delete(resource, request) }
+    case "deletecollection":
+      _ = try await freshen(.latest, resource)
+      return try await deleteCollection(resource, request)
     default: throw StatusError.methodNotSupported(resource.groupResource, info.verb)
     }
   }

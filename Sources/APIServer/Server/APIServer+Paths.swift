@@ -14,7 +14,7 @@ extension APIServer {
           message: "the server does not allow this method on the requested resource"
         ))
     }
-    let path = head.path.count > 1 && head.path.hasSuffix("/") ? String(head.path.dropLast()) : head.path
+    let path = Self.path(head)
     switch path {
     case "/", "": return jsonResponse(200, indexDocument)
     case "/version": return jsonResponse(200, version.document)
@@ -30,7 +30,6 @@ extension APIServer {
       return openID(keys, type: "application/jwk-set+json")
     default: break
     }
-    if let response = health.answer(path: path, query: request.query) { return response }
     if path == "/api" || path == "/apis" || path.hasPrefix("/api/") || path.hasPrefix("/apis/") {
       if let response = discovery.answer(path: path, headers: head.headers, query: request.query) { return response }
     }
@@ -40,6 +39,11 @@ extension APIServer {
       return response
     }
     return textResponse(404, "404 page not found\n")
+  }
+
+  /// The path without a slash at its end.
+  static func path(_ head: HTTPRequestHead) -> String {
+    head.path.count > 1 && head.path.hasSuffix("/") ? String(head.path.dropLast()) : head.path
   }
 
   private var jwksURI: String {

@@ -30,7 +30,7 @@ public final class APIServer: HTTPHandler {
   let rbac = RBACAuthorizer()
   let discovery: DiscoveryDocuments
   let openAPI: OpenAPIDocuments
-  let health = HealthChecks()
+  let health: HealthChecks
   let metrics = RequestMetrics()
   let kubelets: KubeletProxy
   let tokens: ServiceAccountTokens?
@@ -50,6 +50,7 @@ public final class APIServer: HTTPHandler {
     self.configuration = configuration
     self.group = group
     self.logger = logger
+    health = HealthChecks(storage: storage)
     version = ServerVersion(gitVersion: configuration.gitVersion)
     let audiences = configuration.audiences.isEmpty ? [configuration.serviceAccountIssuer] : configuration.audiences
     tokens = try configuration.serviceAccountKeyPEM.map {
@@ -245,7 +246,10 @@ public final class APIServer: HTTPHandler {
 
   /// Answers that need no waiting and no body.
   func answerNow(_ request: Admitted) -> HTTPResponse? {
-    guard request.info.isResource else { return answerPath(request) }
+    guard request.info.isResource else {
+      // What health is made of may have to be waited for.
+      return HealthChecks.handles(request.head.path) ? nil : answerPath(request)
+    }
     return registry.handleSync(resourceRequest(request, body: []))
   }
 
@@ -276,7 +280,15 @@ public final class APIServer: HTTPHandler {
 
   private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
     if let response = request.body.isEmpty ? answerNow(admitted) : nil { return response }
-    guard admitted.info.isResource else { return answerPath(admitted) }
+    guard admitted.info.isResource else {
+      let method = admitted.head.method
+      if method == "GET" || method == "HEAD",
+        let response = await health.answer(path: Self.path(admitted.head), query: admitted.query)
+      {
+        return response
+      }
+      return answerPath(admitted)
+    }
     if isProxy(admitted.info) {
       do { return try await proxy(admitted, request) } catch { return errorResponse(error) }
     }

@@ -1,18 +1,24 @@
 import API
 import APIMachinery
 import HTTP
+import Storage
 
 extension Registry {
-  /// The deprecated component health: this process serves them all, so they are healthy while it answers.
-  func componentStatuses(_ resource: ServedResource, _ request: ResourceRequest) throws -> HTTPResponse {
+  /// The deprecated component health: the store is asked; the others run in this process, so they are healthy while it
+  /// answers.
+  func componentStatuses(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
+    var problem: String?
+    do { try await storage.checkHealth() } catch { problem = "\(error)" }
     let items = ["controller-manager", "etcd-0", "scheduler"].map { name -> ComponentStatus in
       var item = ComponentStatus()
       item.metadata.name = name
       item.conditions = [
         ComponentCondition {
           $0.type = "Healthy"
-          $0.status = "True"
-          $0.message = "ok"
+          let reason = name == "etcd-0" ? problem : nil
+          $0.status = reason == nil ? "True" : "False"
+          $0.message = reason == nil ? "ok" : ""
+          $0.error = reason ?? ""
         }
       ]
       return item

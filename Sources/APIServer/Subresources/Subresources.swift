@@ -27,7 +27,7 @@ extension Registry {
   /// Subresources that show the whole object and write a part of it.
   private func part(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     switch request.info.verb {
-    case "get": return try get(resource, request)
+    case "get": return try await get(resource, request)
     case "update":
       let context = try WriteContext(resource, request, kind: "UpdateOptions")
       let raw = try decodeBody(resource, request, context.options, context.warnings)

@@ -4,15 +4,17 @@ import HTTP
 import Protobuf
 
 extension Registry {
-  /// One object, from the cache.
-  func get(_ resource: ServedResource, _ request: ResourceRequest) throws -> HTTPResponse {
+  /// One object that the cache can show at once; nil when it must catch up first.
+  func getNow(_ resource: ServedResource, _ request: ResourceRequest) throws -> HTTPResponse? {
+    guard isFresh(Freshness(get: request.parameter("resourceVersion")), resource) else { return nil }
+    return try answer(200, resource, existing(resource, request.info.namespace, request.info.name), request)
+  }
+
+  /// One object, from the cache when it is new enough.
+  func get(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
+    let warnings = try await freshen(Freshness(get: request.parameter("resourceVersion")), resource)
     let object = try existing(resource, request.info.namespace, request.info.name)
-    if let text = request.parameter("resourceVersion"), !text.isEmpty, let version = UInt64(text),
-      version > max(hub.clock.current, object.revision)
-    {
-      throw StatusError.tooLargeResourceVersion(version, current: hub.clock.current)
-    }
-    return try answer(200, resource, object, request)
+    return try answer(200, resource, object, request, warnings: warnings)
   }
 
   /// The object, or 404.

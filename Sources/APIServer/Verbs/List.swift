@@ -24,6 +24,7 @@ extension Registry {
     {
       return nil
     }
+    guard isFresh(Freshness(list: query), resource) else { return nil }
     guard let page = try cachedPage(resource, query, predicate) else { return nil }
     // Nor is turning many of them into something else.
     if request.form.output == .table || request.form.media != .json || request.form.pretty, page.objects.count > 200 {
@@ -36,23 +37,17 @@ extension Registry {
     let query = try ListQuery(request.query)
     if query.watch { return try await watch(resource, request) }
     let predicate = try query.predicate(resource, namespace: request.info.namespace)
-    if let version = query.resourceVersion, query.continueToken == nil { try await reach(version, resource) }
+    if query.match == .exact, let version = query.resourceVersion { try await reach(version, resource) }
+    let warnings = try await freshen(Freshness(list: query), resource)
     let page: ListPage
     if let cached = try cachedPage(resource, query, predicate) {
       page = cached
     } else {
       page = try await storedPage(resource, query, predicate)
     }
-    return try answer(resource, page, request)
-  }
-
-  /// Waits until the caches have reached a revision, three seconds at most.
-  func reach(_ version: Revision, _ resource: ServedResource) async throws {
-    for _ in 0..<30 where max(hub.clock.current, resource.cache?.lastChange ?? 0) < version {
-      try await Task.sleep(for: .milliseconds(100))
-    }
-    let current = max(hub.clock.current, resource.cache?.lastChange ?? 0)
-    if current < version { throw StatusError.tooLargeResourceVersion(version, current: current) }
+    var response = try answer(resource, page, request)
+    addWarnings(warnings, to: &response)
+    return response
   }
 
   /// A page from the cache's present state, if that is the state asked for.

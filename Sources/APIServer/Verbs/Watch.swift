@@ -16,11 +16,13 @@ extension Registry {
     var predicate = try query.predicate(resource, namespace: request.info.namespace)
     if !request.info.name.isEmpty { predicate.name = request.info.name }
     let encoder = WatchEncoder(registry: self, resource: resource, request: request)
-    let watcher = Watcher(predicate: predicate)
-
     let asked = query.resourceVersion ?? 0
+    // Where other servers write too, a client may come with a revision that is not here yet.
+    let watcher = Watcher(predicate: predicate, after: asked)
+
     let initial = query.sendInitialEvents ?? (asked == 0)
     if asked > 0, query.sendInitialEvents == true { try await reach(asked, resource) }
+    if query.resourceVersion == nil { _ = try await freshen(.latest, resource) }
     let start: ResourceCache.Start
     if query.sendInitialEvents == true || asked == 0 {
       start = cache.watch(watcher, from: nil)

@@ -1,5 +1,7 @@
+import APIServer
 import ArgumentParser
 import Logging
+import NIOSSL
 import Storage
 import StorageEtcd
 import StorageSQLite
@@ -38,6 +40,27 @@ struct DatastoreTLS: Sendable {
   var caFile: String?
   var certFile: String?
   var keyFile: String?
+
+  func configuration() throws -> TLSConfiguration {
+    var tls = TLSConfiguration.makeClientConfiguration()
+    if let caFile {
+      tls.trustRoots = .certificates(try Self.read(caFile) { try NIOSSLCertificate.fromPEMFile(caFile) })
+    }
+    if let certFile {
+      tls.certificateChain = try Self.read(certFile) { try NIOSSLCertificate.fromPEMFile(certFile) }
+        .map { .certificate($0) }
+    }
+    if let keyFile {
+      tls.privateKey = .privateKey(try Self.read(keyFile) { try NIOSSLPrivateKey(file: keyFile, format: .pem) })
+    }
+    return tls
+  }
+
+  private static func read<T>(_ file: String, _ body: () throws -> T) throws -> T {
+    do { return try body() } catch {
+      throw StorageError.engine("\(file) cannot be read, or is not what it should be: \(error)")
+    }
+  }
 }
 
 /// Opens the store that a server was told to use.
@@ -47,7 +70,16 @@ enum StoreSelection {
   static func open(
     datastore: String?, tls: DatastoreTLS, directory: String, prefix: String = "/registry", logger: Logger
   ) async throws -> any Storage {
-    guard datastore != nil else { return try SQLiteStorage(directory: directory, logger: logger) }
-    throw ValidationError("--datastore is not served yet")
+    guard let datastore else { return try SQLiteStorage(directory: directory, logger: logger) }
+    let endpoints = datastore.split(separator: ",").map { endpoint in
+      String(endpoint.drop { $0 == " " }.prefix { $0 != " " })
+    }
+    var configuration = EtcdConfiguration(endpoints: endpoints, tls: try tls.configuration())
+    configuration.layout = EtcdLayout(
+      prefix: prefix,
+      resources: StoredPlace.all.map {
+        .init(name: $0.name, place: $0.upstream, apiVersion: $0.apiVersion, kind: $0.kind)
+      })
+    return try await EtcdStorage.open(configuration, logger: logger)
   }
 }
