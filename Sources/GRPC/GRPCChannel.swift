@@ -23,6 +23,7 @@ public final class GRPCChannel: Sendable {
     var backoff: Backoff
     /// Where the next connection is tried first.
     var index = 0
+    var losses: UInt64 = 0
   }
 
   /// Where the servers are.
@@ -107,12 +108,16 @@ public final class GRPCChannel: Sendable {
     return connection.address
   }
 
+  /// How many connections have been lost or left.
+  public var losses: UInt64 { guarded.withLock { $0.losses } }
+
   /// Sends further calls to the next address, because the server at this one, though it can be reached, is of no use.
   /// Calls under way there have ten seconds to end.
   public func leave(_ address: GRPCAddress) {
     let left = guarded.withLock { guarded -> ClientConnection? in
       guard case .ready(let connection) = guarded.state, connection.address == address else { return nil }
       guarded.state = .idle
+      guarded.losses += 1
       guarded.index = (guarded.index + 1) % addresses.count
       return connection
     }
@@ -309,7 +314,9 @@ extension GRPCChannel {
 
   private func connectionLost(_ channel: any Channel) {
     guarded.withLock { guarded in
-      if case .ready(let connection) = guarded.state, connection.channel === channel { guarded.state = .idle }
+      guard case .ready(let connection) = guarded.state, connection.channel === channel else { return }
+      guarded.state = .idle
+      guarded.losses += 1
     }
   }
 

@@ -19,6 +19,9 @@ final class EtcdClient: Sendable {
   private let cluster = Atomic<UInt64>(0)
   /// The newest revision that any answer has shown.
   private let seen = Atomic<UInt64>(0)
+  /// After how many losses of the connection a member was last seen to have a leader that answers.
+  private let proven = Atomic<UInt64>(0)
+  private let proof = SharedTask()
   /// Set once: why this store can no longer be used.
   private let broken = Mutex<String?>(nil)
   /// Members ask their clients for this where a member without a leader must say so instead of waiting for one.
@@ -60,7 +63,17 @@ final class EtcdClient: Sendable {
   }
 
   /// A call that must not happen twice.
+  ///
+  /// On a new connection a read goes first: a member that has not yet noticed the end of its leader passes writes on to
+  /// nobody, and their outcome is unknown for seconds; reads find out as soon as there is a new leader.
   func write(_ method: String, _ message: [UInt8]) async throws -> [UInt8] {
+    if channel.losses != proven.load(ordering: .acquiring) {
+      try await proof.run {
+        let losses = self.channel.losses
+        _ = try await self.presentRevision()
+        self.proven.store(losses, ordering: .releasing)
+      }
+    }
     try await call(method, message, within: configuration.writeTimeout, repeatable: false)
   }
 
@@ -118,6 +131,22 @@ final class EtcdClient: Sendable {
       return broken == nil
     }
     if isNews { logger.critical("the store can no longer be used", metadata: ["reason": "\(reason)"]) }
+  }
+}
+
+/// Work that all who want it at the same time do once.
+actor SharedTask {
+  private var running: Task<Void, any Error>?
+
+  func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    if let running { return try await running.value }
+    // It must not end with the request of the first who wanted it.
+    let task = Task {
+      defer { running = nil }
+      try await body()
+    }
+    running = task
+    try await task.value
   }
 }
 

@@ -68,7 +68,6 @@ private final class Progress: Sendable {
             if progress.acknowledged.withLock({ $0.count }) < before + 50 { throw StorageError.unavailable("no writes") }
           }
           #expect(ContinuousClock.now - began < .seconds(5), "member \(victim)")
-          print("FAILOVER", victim, ContinuousClock.now - began)
           try etcd.start(victim)
           // Only the return of this one lets the next one go.
           try await eventually { try await etcd.open(port: etcd.ports[victim]).close() }
