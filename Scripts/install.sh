@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 packages=(
   containerd runc containernetworking-plugins nftables iproute2 conntrack busybox-static etcd-server openssl
   ca-certificates git libnftables-dev libsqlite3-dev zlib1g-dev python3 python3-venv python3-pip curl procps util-linux
+  etcd-server etcd-client openssl
 )
 missing=()
 for package in "${packages[@]}"; do

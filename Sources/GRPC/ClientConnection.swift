@@ -64,7 +64,7 @@ final class ClientConnection: Sendable {
         let connection = ClientConnection(
           channel: channel, address: address, multiplexer: monitor.multiplexer, streams: monitor.streams)
         let ready = monitor.ready
-        let timer = loop.scheduleTask(in: timeout) {
+        let timer = loop.scheduleTask(in: .nanoseconds(options.prefaceTimeout.wholeNanoseconds)) {
           ready.fail(GRPCStatus(.unavailable, "the server does not speak HTTP/2, or not in time"))
         }
         ready.futureResult.whenComplete { _ in timer.cancel() }

@@ -22,6 +22,8 @@ public struct GRPCChannelOptions: Sendable {
   public var maximumMessageSize = 16 * 1024 * 1024
   /// How long one attempt to connect may take.
   public var connectTimeout: Duration = .seconds(5)
+  /// How long a server may then take for TLS and its first words.
+  public var prefaceTimeout: Duration = .seconds(20)
   /// The pause after the first failed attempt; it grows by 1.6 for each further one.
   public var baseBackoff: Duration = .milliseconds(100)
   /// The longest pause between attempts.

@@ -40,6 +40,7 @@ final class EtcdClient: Sendable {
     var options = GRPCChannelOptions()
     options.maximumMessageSize = Int(Int32.max)
     options.connectTimeout = .seconds(2)
+    options.prefaceTimeout = .seconds(5)
     options.baseBackoff = .milliseconds(50)
     options.maximumBackoff = .seconds(1)
     options.keepaliveInterval = .seconds(6)
@@ -74,7 +75,7 @@ final class EtcdClient: Sendable {
         self.proven.store(losses, ordering: .releasing)
       }
     }
-    try await call(method, message, within: configuration.writeTimeout, repeatable: false)
+    return try await call(method, message, within: configuration.writeTimeout, repeatable: false)
   }
 
   private func call(
