@@ -269,12 +269,6 @@ class Fleet:
         self.extra.append(process)
         return process
 
-    def etcd(self, members=1):
-        """Starts an etcd with TLS that all hosts can reach; its `flags` make a server use it."""
-        from etcd import Etcd
-
-        return Etcd(self, members)
-
     def join(self, hosts, *flags, server=0):
         """Starts agents with the command that the server's `token create` prints."""
         host = self.hosts[server]

@@ -4,9 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-  containerd runc containernetworking-plugins nftables iproute2 conntrack busybox-static etcd-server openssl
+  containerd runc containernetworking-plugins nftables iproute2 conntrack busybox-static etcd-server etcd-client openssl
   ca-certificates git libnftables-dev libsqlite3-dev zlib1g-dev python3 python3-venv python3-pip curl procps util-linux
-  etcd-server etcd-client openssl
 )
 missing=()
 for package in "${packages[@]}"; do
