@@ -111,7 +111,8 @@ let rooms: [Room] = [
     needs: [
       "APIServer", "Storage", "StorageSQLite", "StorageEtcd", "Scheduler", "CloudControllerManager", "PodNetwork",
       "ControllerManager", "ContainerRuntime", "Kubelet",
-      "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "HTTP", "Linux", "ArgumentParser", "Logging",
+      "KubeProxy", "ClusterDNS", "PKI", "Client", "CRI", "GRPC", "API", "APIMachinery", "HTTP", "Linux",
+      "ArgumentParser", "Logging",
       "Yams",
       "Crypto", "CryptoExtras", "ServiceLifecycle", "UnixSignals", "NIOCore", "NIOPosix", "NIOSSL",
     ]),

@@ -8,7 +8,8 @@ public struct Apus: AsyncParsableCommand {
     version: "\(Version.git) (Kubernetes v1.36)",
     subcommands: [
       ServerCommand.self, AgentCommand.self, TokenCommand.self, StatusCommand.self, StopCommand.self, ImageCommand.self,
-      KubeconfigCommand.self,
+      KubeconfigCommand.self, APIServerCommand.self, SchedulerCommand.self, ControllerManagerCommand.self,
+      KubeletCommand.self, ProxyCommand.self,
     ])
 
   public init() {}

@@ -97,7 +97,7 @@ struct AgentCommand: AsyncParsableCommand {
     }
     if let tokenFile, joinToken == nil { throw ValidationError("\(tokenFile) holds no bootstrap token") }
     let parts = try await AgentParts(
-      arguments: self, nodeName: nodeName ?? Self.hostName(), nodeAddress: address, logger: logger)
+      arguments: self, nodeName: nodeName ?? NodeName.ofHost(), nodeAddress: address, logger: logger)
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: parts.services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
@@ -111,11 +111,6 @@ struct AgentCommand: AsyncParsableCommand {
     text.hasPrefix("sha256:") && text.utf8.count == 71 && text.dropFirst(7).allSatisfy(\.isHexDigit)
   }
 
-  private static func hostName() -> String {
-    var bytes = [CChar](repeating: 0, count: 256)
-    gethostname(&bytes, bytes.count - 1)
-    return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).lowercased()
-  }
 
   private static func read(_ path: String) -> String? {
     guard let file = fopen(path, "r") else { return nil }

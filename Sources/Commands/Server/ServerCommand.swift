@@ -92,7 +92,7 @@ struct ServerCommand: AsyncParsableCommand {
       throw ValidationError("this machine has no address but the loopback one: name one with --node-ip")
     }
     let cluster = try await ServerParts(
-      arguments: self, nodeName: nodeName ?? Self.hostName(), nodeAddress: address, logger: logger)
+      arguments: self, nodeName: nodeName ?? NodeName.ofHost(), nodeAddress: address, logger: logger)
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: cluster.services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
@@ -100,11 +100,5 @@ struct ServerCommand: AsyncParsableCommand {
     try await group.run()
     _ = consume claim
     logger.info("stopped; pods go on")
-  }
-
-  private static func hostName() -> String {
-    var bytes = [CChar](repeating: 0, count: 256)
-    gethostname(&bytes, bytes.count - 1)
-    return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).lowercased()
   }
 }
