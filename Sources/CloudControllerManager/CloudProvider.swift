@@ -69,6 +69,8 @@ public protocol CloudProvider: Sendable {
   var hasLoadBalancers: Bool { get }
   /// Whether the route controller should run.
   var hasRoutes: Bool { get }
+  /// The values of `spec.loadBalancerClass` that this provider answers for. Services without a class are always its own.
+  var loadBalancerClasses: Set<String> { get }
 
   /// Background work of the provider's own, until the task is cancelled.
   func run(client: APIClient, informers: InformerFactory) async throws
@@ -98,6 +100,9 @@ public protocol CloudProvider: Sendable {
 }
 
 extension CloudProvider {
+  /// As upstream's: a Service that names a class is somebody else's.
+  public var loadBalancerClasses: Set<String> { [] }
+
   /// Most providers have no work of their own.
   public func run(client: APIClient, informers: InformerFactory) async throws {}
 }
