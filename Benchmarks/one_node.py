@@ -106,10 +106,6 @@ class Load:
 def main():
     cluster = Cluster(os.environ["APUS_BINARY"])
     try:
-        images = os.path.join(cluster.data, "images")
-        os.makedirs(images)
-        run([cluster.binary, "image", "build-busybox", "--output", os.path.join(images, "busybox.tar")])
-        cluster.make_host()
         print("| what | Apus | upstream | ratio |\n|---|---|---|---|")
         begin = time.time()
         cluster.start()
@@ -148,7 +144,7 @@ def main():
         row("memory with 5,000 objects, MB", f"{memory:.0f}", UPSTREAM["memory5000"], f"{UPSTREAM['memory5000'] / memory:.1f}×")
         # The watchers live in this process, so it enters the cluster's network.
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(os.open(f"/proc/{cluster.holder.pid}/ns/net", os.O_RDONLY), 0) != 0:
+        if libc.setns(os.open(f"/proc/{cluster.host.pid}/ns/net", os.O_RDONLY), 0) != 0:
             raise OSError(ctypes.get_errno(), "setns")
         events, seconds, spent = asyncio.run(load.watch(100, 500))
         row("watch, 100 watchers × 500 creates, events/s; CPU ms an event", f"{events / seconds:.0f}; {spent * 1000 / events:.4f}",
