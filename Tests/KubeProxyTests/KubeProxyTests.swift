@@ -256,3 +256,36 @@ private func slice(_ endpoints: [(address: String, ready: Bool, serving: Bool, n
     #expect(result == "ok")
   }
 }
+
+@Suite struct ConnectionTrackingTests {
+  @Test(.enabled(if: getuid() == 0, "a network namespace needs root"))
+  func aFlowIsFoundAndForgotten() async throws {
+    try await Namespaces.withNew([.network]) {
+      let links = try RouteSocket()
+      try links.setUp(try #require(try links.link(named: "lo")).index)
+      // Connections are tracked only where a rule asks for it.
+      let kernel = try NFTables()
+      var ruleset = Ruleset()
+      try kernel.run(ruleset.initialCommands(clusterCIDR: "").joined(separator: "\n") + "\n")
+      let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+      defer { close(descriptor) }
+      var target = sockaddr_in()
+      target.sin_family = sa_family_t(AF_INET)
+      target.sin_port = UInt16(9999).bigEndian
+      target.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+      let sent = withUnsafePointer(to: target) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          sendto(descriptor, "x", 1, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+      }
+      #expect(sent == 1)
+      let tracking = try ConnectionTracking()
+      let flow = try #require(try tracking.udpFlows().first { $0.destinationPort == 9999 })
+      #expect(flow.destination == NetworkAddress("127.0.0.1"))
+      #expect(flow.replySource == NetworkAddress("127.0.0.1"))
+      try tracking.forget(flow)
+      try tracking.forget(flow)
+      #expect(try !tracking.udpFlows().contains { $0.destinationPort == 9999 })
+    }
+  }
+}
