@@ -28,7 +28,9 @@ final class EtcdCluster: Sendable {
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     let authority = try Self.authority.get()
     try authority.certificatePEM.write(toFile: directory + "/ca.crt", atomically: true, encoding: .utf8)
-    for (name, usages) in [("server", Set<CertificateRequest.Usage>([.serverAuth, .clientAuth])), ("client", [.clientAuth])] {
+    for (name, usages) in [
+      ("server", Set<CertificateRequest.Usage>([.serverAuth, .clientAuth])), ("client", [.clientAuth]),
+    ] {
       let issued = try authority.issue(
         CertificateRequest(
           commonName: name, dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"], usages: usages, validity: 86_400))

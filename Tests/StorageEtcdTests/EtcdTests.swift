@@ -65,7 +65,9 @@ private final class Progress: Sendable {
           etcd.stop(victim)
           let began = ContinuousClock.now
           try await eventually {
-            if progress.acknowledged.withLock({ $0.count }) < before + 50 { throw StorageError.unavailable("no writes") }
+            if progress.acknowledged.withLock({ $0.count }) < before + 50 {
+              throw StorageError.unavailable("no writes")
+            }
           }
           #expect(ContinuousClock.now - began < .seconds(5), "member \(victim)")
           try etcd.start(victim)
