@@ -1,8 +1,9 @@
 extension ControllerManager {
   /// What can be set, with upstream's defaults.
   public struct Configuration: Sendable {
-    /// Which controllers run: names, `*` for all that are on by default, `-name` for all but that.
-    public var controllers = ["*"]
+    /// Which controllers run: names, `*` for all that are on by default, `-name` for all but that. All of them, unless
+    /// told otherwise, with those that upstream leaves off.
+    public var controllers = ["*"] + ControllerNames.offByDefault.sorted()
     /// Whether several instances share the work by a Lease.
     public var leaderElect = false
     /// Whether each controller acts as a service account of its own, with no more rights than it needs.
@@ -63,10 +64,13 @@ extension ControllerManager {
     /// Upstream's defaults.
     public init() {}
 
-    /// Whether a controller is to run.
+    /// Whether a controller is to run: the first word about it counts.
     public func isEnabled(_ name: String) -> Bool {
-      if controllers.contains("-\(name)") { return false }
-      return controllers.contains("*") || controllers.contains(name)
+      for entry in controllers {
+        if entry == name { return true }
+        if entry == "-\(name)" { return false }
+      }
+      return controllers.contains("*") && !ControllerNames.offByDefault.contains(name)
     }
   }
 }

@@ -8,12 +8,15 @@ public final class ControllerManager: Sendable {
   private let controllers: [any Controller]
 
   /// Makes the controllers that the configuration names; they do nothing until `run`. The informers are run by
-  /// whoever made them.
+  /// whoever made them. With `account` each controller acts through the client that it returns for the service account
+  /// (of kube-system) whose rights it needs; without, all act through `client`.
   public init(
-    client: APIClient, informers: InformerFactory, configuration: Configuration = Configuration(), logger: Logger
+    client: APIClient, informers: InformerFactory, configuration: Configuration = Configuration(),
+    account: (@Sendable (String) -> APIClient)? = nil, logger: Logger
   ) {
     context = ControllerContext(
-      client: client, informers: informers, configuration: configuration, logger: logger, now: { Time.now })
+      client: client, informers: informers, configuration: configuration, logger: logger, now: { Time.now },
+      account: account)
     controllers = Self.make(context)
   }
 

@@ -1,50 +1,64 @@
 import API
 
 extension ControllerManager {
-  /// Every controller, in the order in which they start.
+  /// A controller's name, the service account in kube-system whose rights it needs, and how it is made.
+  typealias Entry = (name: String, account: String, make: @Sendable (ControllerContext) -> (any Controller)?)
+
+  /// Every controller, in the order in which they start. The accounts are upstream's, whose API server gives each the
+  /// role `system:controller:<account>`.
+  static let entries: [Entry] = [
+    (
+      "node-ipam-controller", "node-controller",
+      { $0.configuration.allocateNodeCIDRs ? NodeIPAMController($0) : nil }
+    ),
+    ("serviceaccount-controller", "service-account-controller", { ServiceAccountController($0) }),
+    (
+      "root-ca-certificate-publisher-controller", "root-ca-cert-publisher",
+      { $0.configuration.rootCA.isEmpty ? nil : RootCAPublisher($0) }
+    ),
+    ("deployment-controller", "deployment-controller", { DeploymentController($0) }),
+    (
+      "replicaset-controller", "replicaset-controller",
+      {
+        ReplicaController<ReplicaSet>(
+          $0, name: "replicaset-controller", component: "replicaset-controller", workers: 5)
+      }
+    ),
+    (
+      "replicationcontroller-controller", "replication-controller",
+      {
+        ReplicaController<ReplicationController>(
+          $0, name: "replicationcontroller-controller", component: "replication-controller", workers: 5)
+      }
+    ),
+    ("statefulset-controller", "statefulset-controller", { StatefulSetController($0) }),
+    ("daemonset-controller", "daemon-set-controller", { DaemonSetController($0) }),
+    ("job-controller", "job-controller", { JobController($0) }),
+    ("certificatesigningrequest-signing-controller", "certificate-controller", { CertificateController($0) }),
+    (
+      "kubelet-serving-certificate-approver", "kubelet-serving-certificate-approver",
+      { ServingCertificateApprover($0) }
+    ),
+    ("bootstrap-signer-controller", "bootstrap-signer", { BootstrapSigner($0) }),
+    ("token-cleaner-controller", "token-cleaner", { TokenCleaner($0) }),
+    ("endpointslice-controller", "endpointslice-controller", { EndpointSliceController($0) }),
+    ("endpoints-controller", "endpoint-controller", { EndpointsController($0) }),
+    ("node-lifecycle-controller", "node-controller", { NodeLifecycleController($0) }),
+    ("taint-eviction-controller", "node-controller", { TaintEvictionController($0) }),
+    ("pod-garbage-collector-controller", "pod-garbage-collector", { PodGCController($0) }),
+    ("persistentvolume-binder-controller", "persistent-volume-binder", { PersistentVolumeController($0) }),
+    (
+      "persistentvolumeclaim-protection-controller", "pvc-protection-controller",
+      { VolumeProtectionController($0) }
+    ),
+    ("local-path-provisioner", "local-path-provisioner", { LocalPathProvisioner($0) }),
+    ("namespace-controller", "namespace-controller", { NamespaceController($0) }),
+    ("garbage-collector-controller", "generic-garbage-collector", { GarbageCollector($0) }),
+  ]
+
+  /// The controllers that the configuration names.
   static func make(_ context: ControllerContext) -> [any Controller] {
-    let all: [(name: String, make: () -> (any Controller)?)] = [
-      (
-        "node-ipam-controller",
-        { context.configuration.allocateNodeCIDRs ? NodeIPAMController(context) : nil }
-      ),
-      ("serviceaccount-controller", { ServiceAccountController(context) }),
-      ("root-ca-certificate-publisher-controller", { RootCAPublisher(context) }),
-      ("deployment-controller", { DeploymentController(context) }),
-      (
-        "replicaset-controller",
-        {
-          ReplicaController<ReplicaSet>(
-            context, name: "replicaset-controller", component: "replicaset-controller", workers: 5)
-        }
-      ),
-      (
-        "replicationcontroller-controller",
-        {
-          ReplicaController<ReplicationController>(
-            context, name: "replicationcontroller-controller", component: "replication-controller", workers: 5)
-        }
-      ),
-      ("statefulset-controller", { StatefulSetController(context) }),
-      ("daemonset-controller", { DaemonSetController(context) }),
-      ("job-controller", { JobController(context) }),
-      ("certificatesigningrequest-signing-controller", { CertificateController(context) }),
-      ("kubelet-serving-certificate-approver", { ServingCertificateApprover(context) }),
-      ("bootstrap-signer-controller", { BootstrapSigner(context) }),
-      ("token-cleaner-controller", { TokenCleaner(context) }),
-      ("endpointslice-controller", { EndpointSliceController(context) }),
-      ("endpoints-controller", { EndpointsController(context) }),
-      ("node-lifecycle-controller", { NodeLifecycleController(context) }),
-      ("taint-eviction-controller", { TaintEvictionController(context) }),
-      ("pod-garbage-collector-controller", { PodGCController(context) }),
-      ("persistentvolume-binder-controller", { PersistentVolumeController(context) }),
-      ("persistentvolumeclaim-protection-controller", { VolumeProtectionController(context) }),
-      ("local-path-provisioner", { LocalPathProvisioner(context) }),
-      ("namespace-controller", { NamespaceController(context) }),
-      ("garbage-collector-controller", { GarbageCollector(context) }),
-    ]
-    return all.filter { context.configuration.isEnabled($0.name) }
-      .filter { $0.name != "root-ca-certificate-publisher-controller" || !context.configuration.rootCA.isEmpty }
-      .compactMap { $0.make() }
+    entries.filter { context.configuration.isEnabled($0.name) }
+      .compactMap { $0.make(context.acting(as: $0.account)) }
   }
 }

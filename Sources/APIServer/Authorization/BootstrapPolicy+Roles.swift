@@ -138,7 +138,7 @@ extension BootstrapPolicy {
     = system:certificates.k8s.io:certificatesigningrequests:selfnodeclient
     create; certificates.k8s.io; certificatesigningrequests/selfnodeclient
     = system:volume-scheduler
-    R; core; persistentvolumes
+    get list watch update patch; core; persistentvolumes
     R; storage.k8s.io; storageclasses
     get list watch update patch; core; persistentvolumeclaims
     = system:certificates.k8s.io:legacy-unknown-approver

@@ -123,6 +123,7 @@ public final class APIServer: HTTPHandler {
     health.begin("storage-readiness")
     try await registry.start()
     health.finish("storage-readiness")
+    try await PublishedAuthentication(registry: registry, configuration: configuration).run()
     guard configuration.rbac else { return }
     health.begin("poststarthook/rbac/bootstrap-roles")
     rbac.follow(registry)

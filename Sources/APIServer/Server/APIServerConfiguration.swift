@@ -18,6 +18,14 @@ public struct APIServerConfiguration: Sendable {
   /// Who signs clients' certificates.
   public var clientCAFile: String?
   public var clientCAPEM: String?
+  /// Who signs the front proxy's client certificate; with the names and headers below it is published for extension
+  /// servers.
+  public var requestHeaderClientCAFile: String?
+  public var requestHeaderClientCAPEM: String?
+  public var requestHeaderAllowedNames: [String] = []
+  public var requestHeaderUsernameHeaders = ["X-Remote-User"]
+  public var requestHeaderGroupHeaders = ["X-Remote-Group"]
+  public var requestHeaderExtraHeaderPrefixes = ["X-Remote-Extra-"]
   /// Signs service-account tokens, and verifies those it signed.
   public var serviceAccountKeyFile: String?
   public var serviceAccountKeyPEM: String?
@@ -87,6 +95,7 @@ public struct APIServerConfiguration: Sendable {
     try load(&result.servingCertificatePEM, servingCertificateFile)
     try load(&result.servingKeyPEM, servingKeyFile)
     try load(&result.clientCAPEM, clientCAFile)
+    try load(&result.requestHeaderClientCAPEM, requestHeaderClientCAFile)
     try load(&result.serviceAccountKeyPEM, serviceAccountKeyFile)
     try load(&result.kubeletClientCertificatePEM, kubeletClientCertificateFile)
     try load(&result.kubeletClientKeyPEM, kubeletClientKeyFile)

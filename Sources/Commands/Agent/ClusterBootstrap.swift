@@ -101,6 +101,7 @@ struct ClusterBootstrap: Sendable {
   private static let infoReader = "kubeadm:bootstrap-signer-clusterinfo"
   private static let settingsReader = "apus:node-settings"
   private static let nodeDNS = "apus:node-dns"
+  private static let controllerPrefix = "apus:controller:"
 
   static var clusterRoles: [ClusterRole] {
     var role = ClusterRole()
@@ -109,7 +110,32 @@ struct ClusterBootstrap: Sendable {
       rule(["list", "watch"], "", ["services", "namespaces", "pods"]),
       rule(["list", "watch"], "discovery.k8s.io", ["endpointslices"]),
     ]
-    return [role]
+    return [role] + controllerRoles
+  }
+
+  /// What Apus's own controllers need; upstream's have theirs from the API server.
+  private static var controllerRoles: [ClusterRole] {
+    func role(_ account: String, _ rules: [PolicyRule]) -> ClusterRole {
+      var role = ClusterRole()
+      role.metadata.name = controllerPrefix + account
+      role.rules = rules
+      return role
+    }
+    return [
+      role(
+        "local-path-provisioner",
+        [
+          rule(["create", "delete"], "", ["persistentvolumes"]), rule(["create"], "storage.k8s.io", ["storageclasses"]),
+          rule(["patch"], "", ["nodes"]), rule(["create", "update", "patch"], "", ["events"]),
+          rule(["create", "update", "patch"], "events.k8s.io", ["events"]),
+        ]),
+      role(
+        "kubelet-serving-certificate-approver",
+        [
+          rule(["update"], "certificates.k8s.io", ["certificatesigningrequests/approval"]),
+          rule(["approve"], "certificates.k8s.io", ["signers"], ["kubernetes.io/kubelet-serving"]),
+        ]),
+    ]
   }
 
   static var roles: [Role] {
@@ -151,6 +177,17 @@ struct ClusterBootstrap: Sendable {
       binding.subjects = [subject("Group", entry.group)]
       return binding
     }
+      + controllerRoles.map(\.metadata.name).map { name in
+        var account = Subject()
+        account.kind = "ServiceAccount"
+        account.namespace = "kube-system"
+        account.name = String(name.dropFirst(controllerPrefix.count))
+        var binding = ClusterRoleBinding()
+        binding.metadata.name = name
+        binding.roleRef = reference("ClusterRole", name)
+        binding.subjects = [account]
+        return binding
+      }
   }
 
   static var roleBindings: [RoleBinding] {

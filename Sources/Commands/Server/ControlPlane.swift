@@ -94,10 +94,11 @@ struct ControlPlane: Sendable {
         Scheduler(client: client, informers: informers, configuration: .init(), logger: schedulerLog).run
       },
       leading(
-        "kube-controller-manager", Self.client(server, "system:kube-controller-manager", [UserInfo.mastersGroup])
+        "kube-controller-manager", Self.client(server, "system:kube-controller-manager")
       ) { client, informers in
         ControllerManager(
-          client: client, informers: informers, configuration: controllerSettings, logger: controllerLog
+          client: client, informers: informers, configuration: controllerSettings,
+          account: { Self.account(server, $0) }, logger: controllerLog
         ).run
       },
       Component(
@@ -110,6 +111,14 @@ struct ControlPlane: Sendable {
 
   /// An in-process client with a user's rights.
   func client(_ user: String, _ groups: [String] = []) -> APIClient { Self.client(server, user, groups) }
+
+  /// An in-process client that acts as a service account of kube-system. Nobody else can be in this process, so it needs
+  /// no token to prove it.
+  private static func account(_ server: APIServer, _ name: String) -> APIClient {
+    client(
+      server, "system:serviceaccount:kube-system:\(name)",
+      ["system:serviceaccounts", "system:serviceaccounts:kube-system"])
+  }
 
   private static func client(_ server: APIServer, _ user: String, _ groups: [String] = []) -> APIClient {
     let identity = UserInfo(name: user, groups: groups + [UserInfo.authenticatedGroup])

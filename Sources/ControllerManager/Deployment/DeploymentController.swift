@@ -151,16 +151,14 @@ final class DeploymentController: Controller {
 
   private func writeStatus(_ changed: Deployment) async throws {
     let written = try await client.updateStatus(changed)
-    // Upstream's status endpoint lets annotations through; one that does not gets them by a patch.
+    // Upstream's status endpoint lets annotations through; one that does not gets them by an update.
     let key = DeploymentAnnotations.revision
     guard let revision = changed.metadata.annotations[key], written.metadata.annotations[key] != revision else {
       return
     }
-    let patch = JSONValue.object([
-      "metadata": .object(["annotations": .object([key: .string(revision)])])
-    ])
-    try await client.patch(
-      Deployment.self, namespace: changed.metadata.namespace, name: changed.metadata.name, .merge(patch.encoded()))
+    var annotated = written
+    annotated.metadata.annotations[key] = revision
+    try await client.update(annotated)
   }
 }
 

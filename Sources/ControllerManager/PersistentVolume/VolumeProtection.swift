@@ -15,6 +15,8 @@ final class VolumeProtectionController: Controller {
 
   let name = "persistentvolumeclaim-protection-controller"
   private let client: APIClient
+  /// For volumes, to which upstream gives an account of its own.
+  private let volumeClient: APIClient
   private let claims: Informer<PersistentVolumeClaim>
   private let volumes: Informer<PersistentVolume>
   private let pods: Informer<Pod>
@@ -23,6 +25,7 @@ final class VolumeProtectionController: Controller {
 
   init(_ context: ControllerContext) {
     client = context.client
+    volumeClient = context.acting(as: "pv-protection-controller").client
     claims = context.informers.informer(PersistentVolumeClaim.self)
     volumes = context.informers.informer(PersistentVolume.self)
     pods = context.informers.informer(Pod.self)
@@ -83,6 +86,6 @@ final class VolumeProtectionController: Controller {
       volume.metadata, Self.volumeFinalizer, inUse: volume.status.phase == "Bound")
     guard wanted != volume.metadata.finalizers else { return }
     volume.metadata.finalizers = wanted
-    try await ignoringNotFound { try await client.update(volume) }
+    try await ignoringNotFound { try await volumeClient.update(volume) }
   }
 }

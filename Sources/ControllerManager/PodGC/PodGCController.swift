@@ -70,12 +70,21 @@ final class PodGCController: Controller {
 
   private func delete(_ pod: Pod, _ reason: PodGCDecision.Reason) async throws {
     if !pod.isTerminal {
-      var marked = pod
-      marked.status.phase = "Failed"
+      var status: [String: JSONValue] = ["phase": .string("Failed")]
       if let condition = PodGCDecision.disruption(reason, now: now()) {
-        marked.status.conditions.set(condition, now: now())
+        var conditions = pod.status.conditions
+        conditions.set(condition, now: now())
+        let changed = conditions.filter { $0.type == condition.type }
+        status["conditions"] = .array(try changed.map { try JSONValue(parsing: $0.encoded()) })
       }
-      try await ignoringNotFound { try await client.updateStatus(marked) }
+      let patch = JSONValue.object([
+        "metadata": .object(["uid": .string(pod.metadata.uid)]), "status": .object(status),
+      ])
+      try await ignoringNotFound {
+        try await client.patch(
+          Pod.self, namespace: pod.metadata.namespace, name: pod.metadata.name, .strategic(patch.encoded()),
+          subresource: "status")
+      }
     }
     var options = DeleteOptions.uid(pod.metadata.uid)
     options.gracePeriodSeconds = 0
