@@ -6,8 +6,6 @@ extension ControllerManager {
     public var controllers = ["*"] + ControllerNames.offByDefault.sorted()
     /// Whether several instances share the work by a Lease.
     public var leaderElect = false
-    /// Whether each controller acts as a service account of its own, with no more rights than it needs.
-    public var usesServiceAccountCredentials = false
     /// What this instance calls itself in the Lease.
     public var identity = "apus"
     /// The certificate that pods trust the API server by, PEM; empty: no `kube-root-ca.crt` is published.

@@ -159,6 +159,16 @@ struct APIServerCommand: ComponentCommand {
     guard values.text("endpoint-reconciler-type") == "lease" else {
       throw FlagError("--endpoint-reconciler-type must be lease")
     }
+    let plugins = values.list("enable-admission-plugins")
+    if let other = plugins.first(where: { !Self.admissionPlugins.contains($0) }) {
+      throw FlagError("enable-admission-plugins plugin \"\(other)\" is unknown")
+    }
+    settings.nodeRestriction = plugins.contains("NodeRestriction")
+    settings.requestHeaderClientCAFile = values.path("requestheader-client-ca-file")
+    settings.requestHeaderAllowedNames = values.list("requestheader-allowed-names")
+    settings.requestHeaderUsernameHeaders = values.list("requestheader-username-headers")
+    settings.requestHeaderGroupHeaders = values.list("requestheader-group-headers")
+    settings.requestHeaderExtraHeaderPrefixes = values.list("requestheader-extra-headers-prefix")
     settings.kubeletClientCertificateFile = values.path("kubelet-client-certificate")
     settings.kubeletClientKeyFile = values.path("kubelet-client-key")
     settings.kubeletCAFile = values.path("kubelet-certificate-authority")
@@ -170,6 +180,18 @@ struct APIServerCommand: ComponentCommand {
     settings.gitVersion = Version.git
     return settings
   }
+
+  /// Upstream's plugins.
+  private static let admissionPlugins: Set<String> = [
+    "AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "CertificateApproval", "CertificateSigning",
+    "CertificateSubjectRestriction", "ClusterTrustBundleAttest", "DefaultIngressClass", "DefaultStorageClass",
+    "DefaultTolerationSeconds", "DenyServiceExternalIPs", "EventRateLimit", "ExtendedResourceToleration",
+    "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology", "LimitRanger", "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists", "NamespaceLifecycle", "NodeRestriction",
+    "OwnerReferencesPermissionEnforcement", "PersistentVolumeClaimResize", "PodNodeSelector", "PodSecurity",
+    "PodTolerationRestriction", "PodTopologyLabels", "Priority", "ResourceQuota", "RuntimeClass", "ServiceAccount",
+    "StorageObjectInUseProtection", "TaintNodesByCondition", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
+  ]
 
   private func serving(_ values: FlagValues) throws -> (String, String) {
     if let certificate = values.path("tls-cert-file"), let key = values.path("tls-private-key-file") {

@@ -82,6 +82,13 @@ enum CommonFlags {
 
   /// A client as `--kubeconfig` and `--master` say, else as a pod's service account.
   static func client(_ values: FlagValues, flag: String = "kubeconfig", component: String) throws -> APIClient {
+    APIClient(
+      transport: try HTTPTransport(clusterAccess(values, flag: flag)),
+      userAgent: "\(component)/\(Version.git) (linux) kubernetes/apus")
+  }
+
+  /// Where the API server is, and who this component is to it.
+  static func clusterAccess(_ values: FlagValues, flag: String = "kubeconfig") throws -> ClusterAccess {
     var access: ClusterAccess
     if let path = values.path(flag) ?? values.path("kubeconfig") {
       access = try ClusterAccess.kubeconfig(path: path)
@@ -93,7 +100,6 @@ enum CommonFlags {
       throw FlagError("no --kubeconfig and not in a pod: there is no API server to talk to")
     }
     if let master = values.path("master") { access.server = master }
-    return APIClient(
-      transport: try HTTPTransport(access), userAgent: "\(component)/\(Version.git) (linux) kubernetes/apus")
+    return access
   }
 }

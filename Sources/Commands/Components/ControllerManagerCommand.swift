@@ -63,7 +63,8 @@ struct ControllerManagerCommand: ComponentCommand {
       throw FlagError("--cidr-allocator-type must be RangeAllocator")
     }
     var settings = ControllerManager.Configuration()
-    settings.controllers = values.list("controllers")
+    if let problem = ControllerNames.objection(values.list("controllers")) { throw FlagError(problem) }
+    settings.controllers = ControllerNames.canonical(values.list("controllers"))
     settings.allocateNodeCIDRs = values.flag("allocate-node-cidrs")
     if let range = values.path("cluster-cidr") {
       settings.clusterCIDR = range
@@ -86,13 +87,18 @@ struct ControllerManagerCommand: ComponentCommand {
         certificatePEM: try text(certificate, "cluster-signing-cert-file"),
         privateKeyPEM: try text(key, "cluster-signing-key-file"))
     }
-    settings.usesServiceAccountCredentials = values.flag("use-service-account-credentials")
-
     let client = try CommonFlags.client(values, component: "kube-controller-manager")
     let health = ComponentHealth(name: "kube-controller-manager")
     let informers = InformerFactory(client: client, logger: logger("informers"))
+    var account: (@Sendable (String) -> APIClient)?
+    if values.flag("use-service-account-credentials") {
+      let accounts = AccountClients(
+        root: client, anonymous: try HTTPTransport(CommonFlags.clusterAccess(values).withoutCredentials))
+      account = { accounts.client($0) }
+    }
     let controllers = ControllerManager(
-      client: client, informers: informers, configuration: settings, logger: logger("kube-controller-manager"))
+      client: client, informers: informers, configuration: settings, account: account,
+      logger: logger("kube-controller-manager"))
     let process = LeadingProcess(values: values, client: client, logger: logger("leader-election"), health: health)
     return [
       try ComponentServer.service(values, health: health, logger: logger("serving")),
