@@ -150,7 +150,10 @@ public final class APIServer: HTTPHandler {
       defer { s = nil }
       return s
     }
-    if server != nil { await endpoints.withdraw() }
+    if server != nil {
+      // The end comes by cancellation: in this task the store would refuse what is still to be written.
+      await Task { [endpoints] in await endpoints.withdraw() }.value
+    }
     await server?.shutdown(grace: .seconds(2))
     registry.stop()
     await kubelets.shutdown()
