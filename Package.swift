@@ -123,7 +123,9 @@ let rooms: [Room] = [
   Room(name: "APITests", needs: ["API"], kind: .tests),
   Room(name: "ValidationTests", needs: ["Validation", "API"], kind: .tests),
   Room(name: "StorageTests", needs: ["Storage", "StorageSQLite"], kind: .tests),
-  Room(name: "StorageEtcdTests", needs: ["StorageEtcd", "Storage", "PKI", "APIMachinery", "NIOSSL", "Logging"], kind: .tests),
+  Room(
+    name: "StorageEtcdTests", needs: ["StorageEtcd", "Storage", "PKI", "APIMachinery", "NIOSSL", "Logging"],
+    kind: .tests),
   Room(name: "CELTests", needs: ["CEL", "APIMachinery"], kind: .tests),
   Room(name: "PKITests", needs: ["PKI", "X509", "Crypto"], kind: .tests),
   Room(name: "LinuxTests", needs: ["Linux"], kind: .tests),
