@@ -59,7 +59,7 @@ final class LocalPathProvisioner: Controller {
     try await volumes.waitForSync()
     try await classes.waitForSync()
     try await nodes.waitForSync()
-    await ensureClass()
+    try await ensureClass()
     await runWorkers(queue, count: 2, logger: logger) { [self] item in
       switch item {
       case .claim(let key): try await provision(key)
@@ -69,7 +69,7 @@ final class LocalPathProvisioner: Controller {
   }
 
   /// Makes the class once; whoever deletes it while this runs meant it.
-  private func ensureClass() async {
+  private func ensureClass() async throws {
     let className = configuration.localPathStorageClass
     guard !className.isEmpty, classes.lister.get(name: className) == nil else { return }
     let wanted = StorageClass {
@@ -79,12 +79,17 @@ final class LocalPathProvisioner: Controller {
       $0.reclaimPolicy = "Delete"
       $0.volumeBindingMode = "WaitForFirstConsumer"
     }
-    do {
-      try await client.create(wanted)
-    } catch let error as StatusError where error.isAlreadyExists {
-      // Another instance was faster.
-    } catch {
-      logger.warning("storage class \(className): \(error)")
+    while true {
+      do {
+        try await client.create(wanted)
+        return
+      } catch let error as StatusError where error.isAlreadyExists {
+        return  // Another instance was faster.
+      } catch {
+        // The server may not have given this controller its rights yet.
+        logger.debug("storage class \(className): \(error)")
+        try await Task.sleep(for: .milliseconds(500))
+      }
     }
   }
 
