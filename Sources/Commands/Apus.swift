@@ -9,7 +9,7 @@ public struct Apus: AsyncParsableCommand {
     subcommands: [
       ServerCommand.self, AgentCommand.self, TokenCommand.self, StatusCommand.self, StopCommand.self, ImageCommand.self,
       KubeconfigCommand.self, APIServerCommand.self, SchedulerCommand.self, ControllerManagerCommand.self,
-      KubeletCommand.self, ProxyCommand.self,
+      KubeletCommand.self, ProxyCommand.self, CloudControllerManagerCommand.self,
     ])
 
   public init() {}

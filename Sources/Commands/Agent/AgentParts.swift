@@ -32,7 +32,8 @@ struct AgentParts: Sendable {
         kubeletPort: arguments.kubeletPort, clusterCIDR: settings.clusterCIDR, clusterDomain: settings.clusterDomain,
         clusterDNS: settings.clusterDNS, containerRuntimeEndpoint: arguments.containerRuntimeEndpoint,
         options: arguments.nodeOptions, isServer: false, servingCertificateFile: store.path(.serving),
-        servingKeyFile: store.path(.serving), clientCAFile: store.authorityPath),
+        servingKeyFile: store.path(.serving), clientCAFile: store.authorityPath,
+        cloudProvider: settings.cloudProvider),
       clients: .init(node: client, proxy: client, dns: client, informers: informers), logger: log)
     let list = ServerList(
       store: store, transport: transport, nodeName: nodeName, named: arguments.servers, informers: informers,

@@ -36,8 +36,10 @@ struct ClusterBootstrap: Sendable {
 
   func ensure() async throws {
     for role in Self.clusterRoles { try await create(role) }
+    try await create(CloudControllerRights.role)
     for role in Self.roles { try await create(role) }
     for binding in Self.clusterRoleBindings { try await create(binding) }
+    try await create(CloudControllerRights.binding)
     for binding in Self.roleBindings { try await create(binding) }
     try await put(Self.settingsMap(settings)) { $0.data == $1.data }
     try await put(clusterInfo) { present, wanted in

@@ -10,12 +10,17 @@ struct ClusterSettings: Sendable, Equatable {
   var serviceCIDR: String
   var clusterDNS: String
   var clusterDomain: String
+  /// Who answers for nodes, as in `--cloud-provider`.
+  var cloudProvider: String
 
-  init(clusterCIDR: String, serviceCIDR: String, clusterDNS: String, clusterDomain: String) {
+  init(
+    clusterCIDR: String, serviceCIDR: String, clusterDNS: String, clusterDomain: String, cloudProvider: String = "metal"
+  ) {
     self.clusterCIDR = clusterCIDR
     self.serviceCIDR = serviceCIDR
     self.clusterDNS = clusterDNS
     self.clusterDomain = clusterDomain
+    self.cloudProvider = cloudProvider
   }
 
   /// Nil when something is missing.
@@ -24,13 +29,14 @@ struct ClusterSettings: Sendable, Equatable {
       let clusterDNS = data["clusterDNS"], let clusterDomain = data["clusterDomain"]
     else { return nil }
     self.init(
-      clusterCIDR: clusterCIDR, serviceCIDR: serviceCIDR, clusterDNS: clusterDNS, clusterDomain: clusterDomain)
+      clusterCIDR: clusterCIDR, serviceCIDR: serviceCIDR, clusterDNS: clusterDNS, clusterDomain: clusterDomain,
+      cloudProvider: data["cloudProvider"] ?? "metal")
   }
 
   var data: [String: String] {
     [
       "clusterCIDR": clusterCIDR, "serviceCIDR": serviceCIDR, "clusterDNS": clusterDNS,
-      "clusterDomain": clusterDomain,
+      "clusterDomain": clusterDomain, "cloudProvider": cloudProvider,
     ]
   }
 

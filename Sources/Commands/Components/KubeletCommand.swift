@@ -74,6 +74,7 @@ struct KubeletCommand: ComponentCommand {
     switch values.text("cloud-provider") {
     case "": break
     case "external":
+      settings.externalCloud = true
       settings.registerWithTaints.append(("node.cloudprovider.kubernetes.io/uninitialized", "true", "NoSchedule"))
     case let other: throw FlagError("--cloud-provider=\(other) is not served: external or nothing")
     }

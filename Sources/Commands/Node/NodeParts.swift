@@ -1,4 +1,5 @@
 import Client
+import CloudControllerManager
 import ClusterDNS
 import ContainerRuntime
 import KubeProxy
@@ -28,6 +29,8 @@ struct NodeParts: Sendable {
     var servingCertificateFile: String
     var servingKeyFile: String
     var clientCAFile: String
+    /// Who answers for the node, as in `--cloud-provider`.
+    var cloudProvider = "metal"
   }
 
   /// Who the parts are to the API server.
@@ -63,6 +66,14 @@ struct NodeParts: Sendable {
     configuration.version = Version.git
     configuration.nodeLabels = settings.options.nodeLabels
     configuration.registerWithTaints = settings.options.nodeTaints
+    switch settings.cloudProvider {
+    case "none": break
+    case "metal": configuration.providerID = "metal://\(settings.nodeName)"
+    default:
+      configuration.externalCloud = true
+      // Nothing runs here before the cloud has said what the machine is.
+      configuration.registerWithTaints.append(("node.cloudprovider.kubernetes.io/uninitialized", "true", "NoSchedule"))
+    }
     configuration.cgroupRoot = settings.options.podsCgroup
     configuration.podInfraContainerImage = SandboxImage.name
     let kubelet = Kubelet(
@@ -88,6 +99,10 @@ struct NodeParts: Sendable {
       group: MultiThreadedEventLoopGroup.singleton,
       logger: logger("cluster-dns"))
 
+    let announcer = AddressAnnouncer(
+      nodeName: settings.nodeName, nodeAddress: settings.nodeAddress, informers: informers,
+      logger: logger("address-announcer"))
+
     let sweeper = VolumeSweeper(
       client: clients.node, informers: informers, nodeName: settings.nodeName, logger: logger("volume-sweeper"))
 
@@ -101,6 +116,7 @@ struct NodeParts: Sendable {
       Component("kube-proxy", proxy.run),
       Component("cluster-dns", dns.run),
       Component("volume-sweeper", sweeper.run),
+      Component("address-announcer", announcer.run),
     ]
   }
 }

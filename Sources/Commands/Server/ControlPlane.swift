@@ -1,5 +1,6 @@
 import APIServer
 import Client
+import CloudControllerManager
 import ControllerManager
 import Logging
 import NIOCore
@@ -75,6 +76,7 @@ struct ControlPlane: Sendable {
     }
     let (schedulerLog, controllerLog) = (logger("kube-scheduler"), logger("kube-controller-manager"))
     let controllerSettings = controllerConfiguration
+    let (cloud, cloudLog) = (arguments.cloud, logger("cloud-controller-manager"))
 
     let bootstrap = ClusterBootstrap(
       client: Self.client(server, "kubernetes-admin", [UserInfo.mastersGroup]),
@@ -82,8 +84,8 @@ struct ControlPlane: Sendable {
       server: "https://\(nodeAddress):\(port)",
       settings: ClusterSettings(
         clusterCIDR: arguments.clusterCIDR, serviceCIDR: arguments.serviceCIDR, clusterDNS: arguments.clusterDNS,
-        clusterDomain: arguments.clusterDomain), logger: logger("apus"))
-    services = [
+        clusterDomain: arguments.clusterDomain, cloudProvider: cloud.cloudProvider.rawValue), logger: logger("apus"))
+    let parts: [any Service] = [
       Component("kube-apiserver") {
         try await server.run()
         await storage.close()
@@ -107,6 +109,23 @@ struct ControlPlane: Sendable {
           client: Self.client(server, "kubernetes-admin", [UserInfo.mastersGroup]), node: nodeName, informers: informers
         ).run),
     ]
+    guard cloud.cloudProvider != .none else {
+      services = parts
+      return
+    }
+    services =
+      parts + [
+        leading("cloud-controller-manager", Self.client(server, CloudControllerRights.user)) { client, informers in
+          {
+            guard let provider = try await cloud.provider(client: client, informers: informers, logger: cloudLog) else {
+              return
+            }
+            try await CloudControllerManager(
+              client: client, informers: informers, provider: provider, logger: cloudLog
+            ).run()
+          }
+        }
+      ]
   }
 
   /// An in-process client with a user's rights.

@@ -16,6 +16,8 @@ struct ServerCommand: AsyncParsableCommand {
 
   @OptionGroup var lifecycle: NodeLifecycleOptions
 
+  @OptionGroup var cloud: CloudControllerOptions
+
   @Option(help: "This node's name; the host's name in lower case by default.")
   var nodeName: String?
 

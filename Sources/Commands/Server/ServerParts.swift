@@ -44,7 +44,7 @@ struct ServerParts: Sendable {
         clusterCIDR: arguments.clusterCIDR, clusterDomain: arguments.clusterDomain, clusterDNS: arguments.clusterDNS,
         containerRuntimeEndpoint: arguments.containerRuntimeEndpoint, options: arguments.nodeOptions,
         servingCertificateFile: pki.certificatePath(.kubelet), servingKeyFile: pki.keyPath(.kubelet),
-        clientCAFile: pki.authorityPath),
+        clientCAFile: pki.authorityPath, cloudProvider: arguments.cloud.cloudProvider.rawValue),
       clients: .init(
         node: controlPlane.client("system:node:\(nodeName)", [UserInfo.nodesGroup]),
         proxy: controlPlane.client("system:kube-proxy"),

@@ -36,6 +36,8 @@ public struct KubeletConfiguration: Sendable {
   public var registerNode = true
   /// Sets `spec.providerID`.
   public var providerID = ""
+  /// Whether a cloud controller manager says what the node's addresses are, as with upstream's `--cloud-provider=external`.
+  public var externalCloud = false
 
   /// How often the whole of a pod is looked at even when nothing happened.
   public var syncFrequency: Duration = .seconds(60)

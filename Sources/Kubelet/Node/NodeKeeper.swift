@@ -253,6 +253,9 @@ final class NodeKeeper: Sendable {
     node.metadata.labels["beta.kubernetes.io/os"] = "linux"
     node.metadata.labels["beta.kubernetes.io/arch"] = machine.architecture
     node.metadata.annotations["volumes.kubernetes.io/controller-managed-attach-detach"] = "true"
+    if configuration.externalCloud, !configuration.nodeIPs.isEmpty {
+      node.metadata.annotations["alpha.kubernetes.io/provided-node-ip"] = configuration.nodeIPs.joined(separator: ",")
+    }
     node.spec.providerID = configuration.providerID
     node.spec.taints = configuration.registerWithTaints.map {
       var taint = Taint()

@@ -24,8 +24,11 @@ enum NodeStatusBuilder {
     var status = input.previous
     status.capacity = capacity(input)
     status.allocatable = allocatable(input)
-    status.addresses =
-      input.hostIPs.map { address("InternalIP", $0) } + [address("Hostname", input.machine.hostname)]
+    // What a cloud has said of the addresses is not ours to overrule.
+    if !input.configuration.externalCloud || status.addresses.isEmpty {
+      status.addresses =
+        input.hostIPs.map { address("InternalIP", $0) } + [address("Hostname", input.machine.hostname)]
+    }
     status.daemonEndpoints.kubeletEndpoint.Port = Int32(input.port)
     status.nodeInfo.machineID = input.machine.machineID
     status.nodeInfo.systemUUID = input.machine.systemUUID
