@@ -117,7 +117,7 @@ import Testing
       }
     }
     #expect(message(Self.service(["type": "classic"])).contains("only network load balancers are"))
-    #expect(message(Self.service(["type": "external"])).contains("implementedElsewhere"))
+    #expect(throws: CloudProviderError.self) { try plan(Self.service(["type": "external"])) }
     #expect(message(Self.service(ports: [("SCTP", 1, 30001)])) == "Protocol SCTP not supported by LoadBalancer")
     #expect(message(Self.service(ports: [])) == "requested load balancer with no ports")
     #expect(message(Self.service(ports: [("TCP", 53, 30053), ("UDP", 53, 30054)])).contains("same node port"))
