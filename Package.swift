@@ -53,7 +53,6 @@ let rooms: [Room] = [
   Room(
     name: "StorageEtcd",
     needs: ["Storage", "GRPC", "SwiftProtobuf", "Crypto", "NIOCore", "NIOPosix", "NIOSSL", "Logging"]),
-  Room(name: "CEL", needs: ["APIMachinery"]),
   Room(name: "PKI", needs: ["APIMachinery", "X509", "SwiftASN1", "Crypto", "CryptoExtras"]),
   Room(name: "CLinux", needs: [], kind: .c),
   Room(name: "CNFTables", needs: [], kind: .system(pkgConfig: "libnftables", apt: "libnftables-dev")),
@@ -126,7 +125,6 @@ let rooms: [Room] = [
   Room(
     name: "StorageEtcdTests", needs: ["StorageEtcd", "Storage", "PKI", "APIMachinery", "NIOSSL", "Logging"],
     kind: .tests),
-  Room(name: "CELTests", needs: ["CEL", "APIMachinery"], kind: .tests),
   Room(name: "PKITests", needs: ["PKI", "X509", "Crypto"], kind: .tests),
   Room(name: "LinuxTests", needs: ["Linux"], kind: .tests),
   Room(name: "HTTPTests", needs: ["HTTP", "NIOCore", "NIOPosix", "NIOSSL", "PKI", "Logging"], kind: .tests),
