@@ -61,7 +61,7 @@ final class FakeService: HTTPHandler {
 
   func client(
     _ service: AWSService = .ec2, credentials: (any CredentialSource)? = nil, retry: RetryPolicy = .quick,
-    timeout: Duration = .seconds(5)
+    timeout: Duration = .seconds(60)
   ) throws -> QueryClient {
     let endpoint = try AWSEndpoints(region: "eu-west-1", environment: ["AWS_ENDPOINT_URL": url]).resolve(service)
     return QueryClient(
