@@ -93,7 +93,8 @@ class OneMember(Case):
         self.assertEqual(self.create("never")[0], 503)
         self.assertLess(time.time() - began, 5)
         for path in ("/livez/etcd", "/readyz", "/readyz/etcd-readiness"):
-            self.assertEqual(self.raw(path)[0], 500, path)
+            # The health checks ask the store every few seconds.
+            eventually(lambda: self.raw(path)[0] == 500, 10, what=path)
         self.assertEqual(self.raw("/livez/ping")[0], 200)
         conditions = self.fleet.get("componentstatuses", "etcd-0")["conditions"]
         self.assertEqual(conditions[0]["status"], "False")
