@@ -66,10 +66,15 @@ import Testing
 
   @Test func nodesOfAZoneAreGivenUpOneAfterAnother() {
     var limiter = EvictionLimiter()
-    #expect(limiter.wait("a", now: moment) == nil)
-    #expect(limiter.wait("a", now: moment.adding(seconds: 4)) == 6)
-    #expect(limiter.wait("b", now: moment.adding(seconds: 4)) == nil)
-    #expect(limiter.wait("a", now: moment.adding(seconds: 10)) == nil)
+    func wait(_ zone: String, _ node: String, _ seconds: Int64) -> Int64? {
+      limiter.wait(zone, node: node, now: moment.adding(seconds: seconds))
+    }
+    #expect(wait("a", "1", 0) == nil)
+    #expect(wait("a", "2", 4) == 6)
+    #expect(wait("b", "3", 4) == nil)
+    #expect(wait("a", "1", 5) == nil)
+    #expect(wait("a", "2", 10) == nil)
+    #expect(wait("a", "1", 11) == 9)
   }
 
   @Test func endpointsOfANodeItselfFollowIt() {

@@ -29,15 +29,15 @@ enum Disruption {
 /// One node of a zone at a time is given up, one every ten seconds (upstream's `--node-eviction-rate=0.1`): a value.
 struct EvictionLimiter: Sendable {
   private static let interval: Int64 = 10
-  private var last: [String: Time] = [:]
+  private var last: [String: (node: String, time: Time)] = [:]
 
-  /// Nil takes the turn; else the seconds until the next one.
-  mutating func wait(_ zone: String, now: Time) -> Int64? {
+  /// Nil takes the turn; else the seconds until the next one. Whose turn it is keeps it, should the write have failed.
+  mutating func wait(_ zone: String, node: String, now: Time) -> Int64? {
     if let last = last[zone] {
-      let left = last.adding(seconds: Self.interval).seconds(since: now)
-      if left > 0 { return left }
+      let left = last.time.adding(seconds: Self.interval).seconds(since: now)
+      if left > 0 { return last.node == node ? nil : left }
     }
-    last[zone] = now
+    last[zone] = (node, now)
     return nil
   }
 }

@@ -99,7 +99,7 @@ final class NodeLifecycleController: Controller {
     let paused = Disruption.isPaused(all.filter { Disruption.zone(of: $0) == zone })
     var taints = NodeTaints.desired(for: node, mayEvict: mayEvict, mayBegin: !paused, now: time)
     let begins = Self.evicts(taints) && !Self.evicts(node.spec.taints)
-    if begins, let wait = limiter.withLock({ $0.wait(zone, now: time) }) {
+    if begins, let wait = limiter.withLock({ $0.wait(zone, node: name, now: time) }) {
       // Another node of the zone has just been given up: what looks like two failures may be one of ours.
       taints = NodeTaints.desired(for: node, mayEvict: mayEvict, mayBegin: false, now: time)
       if taints != node.spec.taints { try await write(taints, on: node) }
