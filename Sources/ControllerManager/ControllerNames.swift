@@ -1,10 +1,10 @@
 /// The names that `--controllers` takes.
 public enum ControllerNames {
-  /// Controllers that `*` does not name: bootstrapping of nodes is for clusters that want it, and two are Apus's own,
+  /// Controllers that `*` does not name: bootstrapping of nodes is for clusters that want it, and three are Apus's own,
   /// which upstream's controller manager does not have.
   public static let offByDefault: Set<String> = [
     "bootstrap-signer-controller", "token-cleaner-controller", "selinux-warning-controller",
-    "kubelet-serving-certificate-approver", "local-path-provisioner",
+    "kubelet-serving-certificate-approver", "local-path-provisioner", "node-endpoints-controller",
   ]
 
   /// Upstream's older names, which unit files and kubeadm's manifests still have.

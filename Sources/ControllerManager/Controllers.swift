@@ -42,6 +42,7 @@ extension ControllerManager {
     ("bootstrap-signer-controller", "bootstrap-signer", { BootstrapSigner($0) }),
     ("token-cleaner-controller", "token-cleaner", { TokenCleaner($0) }),
     ("endpointslice-controller", "endpointslice-controller", { EndpointSliceController($0) }),
+    ("node-endpoints-controller", "endpointslice-controller", { NodeEndpointsController($0) }),
     ("endpoints-controller", "endpoint-controller", { EndpointsController($0) }),
     ("node-lifecycle-controller", "node-controller", { NodeLifecycleController($0) }),
     ("taint-eviction-controller", "node-controller", { TaintEvictionController($0) }),

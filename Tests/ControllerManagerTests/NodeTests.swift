@@ -77,8 +77,10 @@ import Testing
     #expect(wait("a", "1", 11) == 9)
   }
 
-  @Test func endpointsOfANodeItselfFollowIt() {
-    let slice = EndpointSlice {
+  private static func ownSlice() -> EndpointSlice {
+    EndpointSlice {
+      $0.metadata.namespace = "kube-system"
+      $0.metadata.name = "kube-dns-node-1"
       $0.metadata.labels = ["endpointslice.kubernetes.io/managed-by": "cluster-dns.apus.dev"]
       $0.metadata.ownerReferences = [
         OwnerReference {
@@ -93,6 +95,10 @@ import Testing
         }
       ]
     }
+  }
+
+  @Test func endpointsOfANodeItselfFollowIt() async throws {
+    let slice = Self.ownSlice()
     #expect(NodeEndpoints.owners(slice) == ["node-1"])
     #expect(NodeEndpoints.following(slice, isReady: true) == nil)
     let gone = NodeEndpoints.following(slice, isReady: false)
@@ -100,6 +106,15 @@ import Testing
     #expect(gone.flatMap { NodeEndpoints.following($0, isReady: true) }?.endpoints.first?.conditions.ready == true)
     #expect(
       NodeEndpoints.owners(EndpointSlice { $0.metadata.ownerReferences = slice.metadata.ownerReferences }).isEmpty)
+    try await withControllers(["node-endpoints-controller"]) { api, _ in
+      try api.seed(node("node-1", ready: "Unknown"))
+      try api.seed(slice)
+      #expect(
+        await eventually {
+          api.object(EndpointSlice.self, namespace: "kube-system", name: "kube-dns-node-1")?
+            .endpoints.first?.conditions.ready == false
+        })
+    }
   }
 
   @Test func taintsFollowConditions() {

@@ -12,7 +12,6 @@ final class NodeLifecycleController: Controller {
   private let nodes: Informer<Node>
   private let pods: Informer<Pod>
   private let leases: Informer<Lease>
-  private let slices: Informer<EndpointSlice>
   private let recorder: EventRecorder
   private let configuration: ControllerManager.Configuration
   private let logger: Logger
@@ -26,22 +25,18 @@ final class NodeLifecycleController: Controller {
     nodes = context.informers.informer(Node.self)
     pods = context.informers.informer(Pod.self)
     leases = context.informers.informer(Lease.self, namespace: "kube-node-lease")
-    slices = context.informers.informer(EndpointSlice.self)
     recorder = context.recorder("node-controller")
     configuration = context.configuration
     logger = context.logger(name)
     now = context.now
     pods.addIndex("node") { $0.spec.nodeName.isEmpty ? [] : [$0.spec.nodeName] }
-    slices.addIndex(NodeEndpoints.index, keys: NodeEndpoints.owners)
     nodes.addHandler { [queue] in queue.add($0.object.metadata.name) }
-    slices.addHandler { [queue] event in for name in NodeEndpoints.owners(event.object) { queue.add(name) } }
   }
 
   func run() async throws {
     try await nodes.waitForSync()
     try await pods.waitForSync()
     try await leases.waitForSync()
-    try await slices.waitForSync()
     await withTaskGroup(of: Void.self) { group in
       group.addTask { [self] in
         await runWorkers(queue, count: 4, logger: logger) { [self] in try await reconcile($0) }
@@ -86,12 +81,6 @@ final class NodeLifecycleController: Controller {
           message: "Node \(name) status is now: NodeNotReady")
       }
       try await markPodsNotReady(on: name, time)
-    }
-    for slice in slices.lister.byIndex(NodeEndpoints.index, name) {
-      guard let changed = NodeEndpoints.following(slice, isReady: ready == "True") else { continue }
-      do {
-        try await client.update(changed)
-      } catch let error as StatusError where error.isNotFound || error.isConflict {}
     }
     let all = nodes.lister.list()
     let mayEvict = Disruption.mayEvict(all)
