@@ -23,12 +23,20 @@ final class MotoServer: Sendable {
 
   private init() async throws {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = ["-c", "\"$@\" 2>&1 & p=$!; cat >/dev/null; kill $p", "sh"] + (try Self.command())
+    let script = try Self.script()
+    // The server itself watches the lifeline: a shell around it could be ended without it.
+    let source = """
+      import os, runpy, sys, threading
+      threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+      sys.argv = sys.argv[1:]
+      runpy.run_path(sys.argv[0], run_name="__main__")
+      """
+    process.executableURL = URL(fileURLWithPath: try Self.interpreter(of: script))
+    process.arguments = ["-c", source, script, "-H", "127.0.0.1", "-p", "0"]
     let input = Pipe(), output = Pipe()
     process.standardInput = input
     process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
+    process.standardError = output
     try process.run()
     lifeline = input.fileHandleForWriting
     // It names the port that it found free.
@@ -45,7 +53,13 @@ final class MotoServer: Sendable {
     output.fileHandleForReading.readabilityHandler = { _ = $0.availableData }
   }
 
-  private static func command() throws -> [String] {
+  private static func interpreter(of script: String) throws -> String {
+    let line = try String(contentsOfFile: script, encoding: .utf8).prefix { !$0.isNewline }
+    guard line.hasPrefix("#!/") else { throw NotFound() }
+    return String(line.dropFirst(2))
+  }
+
+  private static func script() throws -> String {
     var root = URL(fileURLWithPath: #filePath)
     while root.path != "/", !FileManager.default.fileExists(atPath: root.appendingPathComponent("Package.swift").path) {
       root.deleteLastPathComponent()
@@ -54,7 +68,7 @@ final class MotoServer: Sendable {
     let places = [root.appendingPathComponent(".build/tools/bin").path] + path.split(separator: ":").map(String.init)
     let found = places.map { "\($0)/moto_server" }.first { FileManager.default.isExecutableFile(atPath: $0) }
     guard let found else { throw NotFound() }
-    return [found, "-H", "127.0.0.1", "-p", "0"]
+    return found
   }
 }
 
