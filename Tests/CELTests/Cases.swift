@@ -19,7 +19,9 @@ func check(
     }
     let found = outcome(parts[0], environment, bindings)
     if parts[1].hasPrefix("!") {
-      #expect(found.hasPrefix("!") && found.contains(parts[1].dropFirst()), "\(parts[0]): \(found)", sourceLocation: sourceLocation)
+      #expect(
+        found.hasPrefix("!") && found.contains(parts[1].dropFirst()), "\(parts[0]): \(found)",
+        sourceLocation: sourceLocation)
     } else {
       #expect(found == parts[1], "\(parts[0])", sourceLocation: sourceLocation)
     }
@@ -47,7 +49,8 @@ func show(_ value: CELValue) -> String {
   case .bytes(let v): return "b'\(v.map { String($0, radix: 16) }.joined(separator: " "))'"
   case .list(let list): return "[" + ((try? list.elements()) ?? []).map(show).joined(separator: ", ") + "]"
   case .map(let map):
-    return "{" + map.keys.map { "\(show($0)): \(((try? map.value($0)) ?? nil).map(show) ?? "?")" }.joined(separator: ", ") + "}"
+    return "{"
+      + map.keys.map { "\(show($0)): \(((try? map.value($0)) ?? nil).map(show) ?? "?")" }.joined(separator: ", ") + "}"
   case .optional(let v): return v.map { "some(\(show($0)))" } ?? "none"
   case .timestamp, .duration: return "<\(value.plainText)>"
   default: return value.plainText

@@ -223,8 +223,9 @@ import Testing
     func authorize(_ request: CELAuthorizationRequest) -> CELAuthorizationDecision {
       if request.path == "/healthz" { return .init(isAllowed: request.verb == "get", reason: "path") }
       if request.name == "broken" { return .init(isAllowed: false, error: "no answer") }
-      return .init(isAllowed: request.group == "apps" && request.resource == "deployments" && request.namespace == "a"
-        && request.verb == "create" && request.serviceAccount?.name != "other")
+      return .init(
+        isAllowed: request.group == "apps" && request.resource == "deployments" && request.namespace == "a"
+          && request.verb == "create" && request.serviceAccount?.name != "other")
     }
   }
 
@@ -249,7 +250,9 @@ import Testing
     let program = try environment.compile("[JSONPatch{op: 'add', path: '/a', value: {'x': 1}}]")
     let json = try program.evaluate(CELActivation()).json()
     #expect(json == [["op": "add", "path": "/a", "value": ["x": 1]]])
-    #expect(outcome("JSONPatch{op: 1}", environment).contains("expected type of field 'op' is 'string' but provided type is 'int'"))
+    #expect(
+      outcome("JSONPatch{op: 1}", environment).contains(
+        "expected type of field 'op' is 'string' but provided type is 'int'"))
     #expect(outcome("JSONPatch{nope: 1}", environment).contains("undefined field 'nope'"))
   }
 
@@ -260,6 +263,9 @@ import Testing
     #expect(
       try environment.compile(source).evaluate(CELActivation()).json()
         == ["metadata": ["labels": ["a": "b"]], "spec": ["replicas": 3]])
-    #expect(outcome("Object{spec: Object.metadata{}}", environment).contains("unexpected type name \"Object.metadata\", expected \"Object.spec\", which matches field name path from root Object type"))
+    #expect(
+      outcome("Object{spec: Object.metadata{}}", environment).contains(
+        "unexpected type name \"Object.metadata\", expected \"Object.spec\", which matches field name path from root Object type"
+      ))
   }
 }

@@ -13,7 +13,9 @@ import Testing
       "for": ["type": "string", "format": "duration"], "raw": ["type": "string", "format": "byte"],
       "any": ["type": "object", "x-kubernetes-preserve-unknown-fields": true],
       "maybe": ["type": "string", "nullable": true],
-      "set": ["type": "array", "maxItems": 5, "x-kubernetes-list-type": "set", "items": ["type": "string", "maxLength": 10]],
+      "set": [
+        "type": "array", "maxItems": 5, "x-kubernetes-list-type": "set", "items": ["type": "string", "maxLength": 10],
+      ],
       "byKey": [
         "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
         "items": ["type": "object", "properties": ["k": ["type": "string"], "v": ["type": "integer"]]],
@@ -23,7 +25,7 @@ import Testing
   ]
   private let object: JSONValue = [
     "replicas": 3, "min-ready": 5, "namespace": "ns", "port": "http", "at": "2020-01-02T03:04:05Z", "for": "90s",
-    "raw": "aGk=", "any": ["x": [1, 2]], "maybe": nil, "set": ["a", "b"],
+    "raw": "aGk=", "any": ["x": [1, 2]], "maybe": .null, "set": ["a", "b"],
     "byKey": [["k": "a", "v": 1], ["k": "b", "v": 2]], "labels": ["app": "web"],
   ]
 
@@ -42,7 +44,7 @@ import Testing
     #expect(try run("self.raw") == "b'68 69'")
     #expect(try run("type(self.port) == string || self.port == 80") == "true")
     #expect(try run("self.any.x[1]") == "2")
-    #expect(try run("has(self.maybe) && self.maybe == null") == "!ERROR: <input>:1:31: found no matching overload for '_==_' applied to '(string, null)'\n | has(self.maybe) && self.maybe == null\n | ..............................^")
+    #expect(try run("has(self.maybe) && self.maybe == null").contains("applied to '(string, null)'"))
     #expect(try run("has(self.labels.app) && !has(self.labels.x)") == "true")
     #expect(try run("self.labels.all(k, self.labels[k] == 'web')") == "true")
     #expect(try run("self.nope").contains("undefined field 'nope'"))
@@ -66,7 +68,8 @@ import Testing
     let unbounded = try environment.compile("self.byKey.all(x, self.byKey.all(y, x.k == y.k))").estimatedCost
     #expect(unbounded.max > 10_000_000)
     #expect(throws: CELError.self) {
-      try environment.compile("[1,2,3].map(x, [1,2,3].map(y, x * y)).size() > 0").evaluate(CELActivation(), costLimit: 20)
+      try environment.compile("[1,2,3].map(x, [1,2,3].map(y, x * y)).size() > 0").evaluate(
+        CELActivation(), costLimit: 20)
     }
     var budget: UInt64 = 1000
     _ = try program.evaluate(CELActivation(["self": value]), costLimit: 500, budget: &budget)
@@ -103,7 +106,8 @@ import Testing
       "[1, 2].map(x, x * 2).filter(y, y > 1)", "{'a': 1u, 'b': 2.5}['a'] == 1 ? \"x\" : b'\\xff'",
       "a.?b[?0].orValue(timestamp('2020-01-01T00:00:00Z'))", "'%s %d'.format(['a', 1]).matches('^a.*$')",
       "cel.bind(x, -9223372036854775808, x / -1)", "has(a.b) && !(a in [1]) || optional.none().hasValue()",
-      "quantity('1Gi').add(1).compareTo(quantity('2'))", "'abc'.substring(1, 2).split('b', -1)", "r'''a''' + \"\"\"b\"\"\"",
+      "quantity('1Gi').add(1).compareTo(quantity('2'))", "'abc'.substring(1, 2).split('b', -1)",
+      "r'''a''' + \"\"\"b\"\"\"",
     ]
     let alphabet = Array("()[]{}.,?:'\"\\+-*/%!=<>&|`@0123456789uxeabr \n_é".unicodeScalars)
     var environment = CELEnvironment()

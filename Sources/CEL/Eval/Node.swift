@@ -296,7 +296,8 @@ final class MapNode: Node, @unchecked Sendable {
       var value = try entry.value.eval(f)
       if entry.isOptional {
         guard case .optional(let inner) = value else {
-          throw CELError("cannot initialize optional entry '\(key.plainText)' from non-optional value \(value.plainText)")
+          throw CELError(
+            "cannot initialize optional entry '\(key.plainText)' from non-optional value \(value.plainText)")
         }
         guard let inner else { continue }
         value = inner

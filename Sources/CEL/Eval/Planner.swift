@@ -97,7 +97,8 @@ struct Planner {
     }
     if name == "sum", let type = checked.types[e.id], type != .int {
       // The sum of nothing is of the type that the list was declared with.
-      let zero: CELValue = type == .double ? .double(0) : type == .uint ? .uint(0) : type == .duration ? .duration(0) : .int(0)
+      let zero: CELValue =
+        type == .double ? .double(0) : type == .uint ? .uint(0) : type == .duration ? .duration(0) : .int(0)
       return CallNode(name, nodes) { (args) throws(CELError) in
         if case .list(let list) = args[0], list.count == 0 { return zero }
         return try body(args)

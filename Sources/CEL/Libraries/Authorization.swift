@@ -40,7 +40,9 @@ public protocol CELAuthorizing: Sendable {
 
 /// `authorizer` and the checks that are built from it.
 public final class CELAuthorizer: CELOpaque {
-  enum Stage: String { case authorizer = "Authorizer", path = "PathCheck", group = "GroupCheck", resource = "ResourceCheck" }
+  enum Stage: String {
+    case authorizer = "Authorizer", path = "PathCheck", group = "GroupCheck", resource = "ResourceCheck"
+  }
   let stage: Stage
   let authorizing: any CELAuthorizing
   let request: CELAuthorizationRequest
@@ -62,7 +64,8 @@ public final class CELAuthorizer: CELOpaque {
   }
 
   /// The value of `authorizer.requestResource`: a check for the resource of the request itself.
-  public static func requestResource(_ authorizing: any CELAuthorizing, _ request: CELAuthorizationRequest) -> CELValue {
+  public static func requestResource(_ authorizing: any CELAuthorizing, _ request: CELAuthorizationRequest) -> CELValue
+  {
     .opaque(CELAuthorizer(.resource, authorizing, request))
   }
 

@@ -58,7 +58,8 @@ extension CELLibrary {
   /// JSON patches that expressions make: the type is `JSONPatch`, and keys can be escaped.
   static let jsonPatch: CELLibrary = {
     var out = CELLibrary("kubernetes.jsonpatch")
-    out.add("jsonpatch.escapeKey", ["string_jsonpatch_escapeKey_string (string) -> string"]) { (args) throws(CELError) in
+    out.add("jsonpatch.escapeKey", ["string_jsonpatch_escapeKey_string (string) -> string"]) {
+      (args) throws(CELError) in
       var escaped = ""
       for c in try args[0].string().unicodeScalars {
         switch c {

@@ -78,7 +78,8 @@ extension CELLibrary {
       let values = try args[0].list().elements()
       return .list(try sorted(values, by: values))
     }
-    out.add("@sortBy", ordered.map { "list_\($0)_sortBy (list(T), list(\($0))) -> list(T)" }) { (args) throws(CELError) in
+    out.add("@sortBy", ordered.map { "list_\($0)_sortBy (list(T), list(\($0))) -> list(T)" }) {
+      (args) throws(CELError) in
       .list(try sorted(try args[0].list().elements(), by: try args[1].list().elements()))
     }
     return out
@@ -123,7 +124,8 @@ extension CELLibrary {
     }
     out.add("sets.equivalent", ["list_sets_equivalent_list (list(T), list(T)) -> bool"]) { (args) throws(CELError) in
       let (a, b) = (try args[0].list(), try args[1].list())
-      return .bool(try holds(a, b) && holds(b, a))
+      guard try holds(a, b) else { return .bool(false) }
+      return .bool(try holds(b, a))
     }
     out.add("sets.intersects", ["list_sets_intersects_list (list(T), list(T)) -> bool"]) { (args) throws(CELError) in
       let a = try args[0].list()

@@ -7,12 +7,16 @@ extension CELLibrary {
     let numbers = ["int", "uint", "double"]
     for (name, wanted) in [("greatest", 1), ("least", -1)] {
       var signatures = numbers.map { "math_\(name)_\($0) (\($0)) -> \($0)" }
-      for a in numbers { for b in numbers { signatures.append("math_\(name)_\(a)_\(b) (\(a), \(b)) -> \(a == b ? a : "dyn")") } }
+      for a in numbers {
+        for b in numbers { signatures.append("math_\(name)_\(a)_\(b) (\(a), \(b)) -> \(a == b ? a : "dyn")") }
+      }
       signatures += numbers.map { "math_\(name)_list_\($0) (list(\($0))) -> \($0)" }
       out.add("math.\(name)", signatures) { (args) throws(CELError) in
         var values = args
         if args.count == 1, case .list(let list) = args[0] { values = try list.elements() }
-        guard var best = values.first else { throw CELError("math.@\(wanted > 0 ? "max" : "min")(list) argument must not be empty") }
+        guard var best = values.first else {
+          throw CELError("math.@\(wanted > 0 ? "max" : "min")(list) argument must not be empty")
+        }
         for value in values {
           switch value {
           case .int, .uint, .double: break

@@ -96,7 +96,8 @@ final class CELSemver: CELOpaque, CustomStringConvertible {
         throw failure("Invalid character(s) found in \(name) number \"\(part)\"")
       }
       if part.count > 1, part.first == "0" {
-        throw failure("\(name.prefix(1).uppercased())\(name.dropFirst()) number must not contain leading zeroes \"\(part)\"")
+        throw failure(
+          "\(name.prefix(1).uppercased())\(name.dropFirst()) number must not contain leading zeroes \"\(part)\"")
       }
       numbers.append(number)
     }

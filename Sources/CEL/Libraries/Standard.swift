@@ -171,7 +171,8 @@ extension CELLibrary {
           throw CELError("invalid UTF-8 in bytes, cannot convert to string")
         }
         return .string(text)
-      case .bool, .double, .int, .uint, .timestamp, .duration: return .string(args[0].plainText)
+      case .double(let v): return .string(CELValue.text(v, exponentFrom: 6))
+      case .bool, .int, .uint, .timestamp, .duration: return .string(args[0].plainText)
       default: throw .noSuchOverload
       }
     }

@@ -103,7 +103,8 @@ enum StringFormat {
     withVaList([value]) { list in
       var buffer = [CChar](repeating: 0, count: 1500)
       let count = vsnprintf(&buffer, buffer.count, format, list)
-      return String(decoding: buffer[..<min(max(0, Int(count)), buffer.count - 1)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      return String(
+        decoding: buffer[..<min(max(0, Int(count)), buffer.count - 1)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
   }
 

@@ -2,7 +2,9 @@ extension CELLibrary {
   /// The functions on strings of CEL's extensions.
   static let strings: CELLibrary = {
     var out = CELLibrary("strings")
-    @Sendable func scalars(_ value: CELValue) throws(CELError) -> [Unicode.Scalar] { Array(try value.string().unicodeScalars) }
+    @Sendable func scalars(_ value: CELValue) throws(CELError) -> [Unicode.Scalar] {
+      Array(try value.string().unicodeScalars)
+    }
     out.add("charAt", [".string_char_at_int (string, int) -> string"]) { (args) throws(CELError) in
       let (text, index) = (try scalars(args[0]), try args[1].int())
       guard index >= 0, index <= text.count else { throw CELError("index out of range: \(index)") }

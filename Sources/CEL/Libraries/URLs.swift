@@ -30,7 +30,7 @@ final class CELURL: CELOpaque, CELSized, CustomStringConvertible {
     guard rest.first == UInt8(ascii: "/") || !scheme.isEmpty else { return nil }
     if rest.first != UInt8(ascii: "/") {
       // An opaque URL such as mailto:x has no parts that are asked for.
-      (self.text, self.scheme, host, path, self.query) = (text, scheme, "", "", query)
+      (self.text, self.scheme, self.host, self.path, self.query) = (text, scheme, "", "", query)
       return
     }
     var host = ""
@@ -45,7 +45,7 @@ final class CELURL: CELOpaque, CELSized, CustomStringConvertible {
     }
     guard Self.escapesAreValid(rest) else { return nil }
     (self.text, self.scheme, self.host, self.query) = (text, scheme, host, query)
-    path = Self.escaped(rest)
+    self.path = Self.escaped(rest)
   }
 
   private static func isHost(_ host: String) -> Bool {

@@ -158,7 +158,9 @@ struct RegexParser {
     guard peek() == "?" else { return try captured(start, outer) }
     if (peek(1) == "P" && peek(2) == "<") || (peek(1) == "<" && peek(2) != "=" && peek(2) != "!") {
       let from = i + (peek(1) == "P" ? 3 : 2)
-      guard let end = s[from...].firstIndex(of: ">") else { throw failure("invalid named capture", text(start, s.count)) }
+      guard let end = s[from...].firstIndex(of: ">") else {
+        throw failure("invalid named capture", text(start, s.count))
+      }
       let name = text(from, end)
       guard !name.isEmpty, name.utf8.allSatisfy({ $0.isLetter || $0.isDigit || $0 == 0x5F }) else {
         throw failure("invalid named capture", text(start, end + 1))

@@ -43,7 +43,8 @@ extension CELSchemaType {
         if preserves { return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: maxRequest) }
         if schema["properties"] == nil, schema["additionalProperties"] != nil {
           let anything = CELSchemaType.dyn
-          return CELSchemaType(.map, .map(.string, .dyn), isNullable: isNullable, element: anything, maxSize: maxRequest)
+          return CELSchemaType(
+            .map, .map(.string, .dyn), isNullable: isNullable, element: anything, maxSize: maxRequest)
         }
       }
       return object(schema, properties, name, isNullable, isRoot: isRoot)
@@ -120,7 +121,8 @@ private struct BuiltInMaker {
     var fields: [String: CELSchemaType.Field] = [:]
     for field in schema.fields {
       guard let escaped = CELIdentifier.escape(field.name) else { continue }
-      fields[escaped] = CELSchemaType.Field(jsonName: field.name, type: type(field.type, field), isRequired: field.required)
+      fields[escaped] = CELSchemaType.Field(
+        jsonName: field.name, type: type(field.type, field), isRequired: field.required)
     }
     out.complete(fields: fields)
     return out

@@ -41,7 +41,8 @@ struct Lexer {
         var text = String.UnicodeScalarView()
         text.append(contentsOf: s[start..<min(max(i, start + 1), s.count)])
         i = max(i, start + 1)
-        issues.append(CELIssue(message: "Syntax error: token recognition error at: '\(printed(text))'", position: start))
+        issues.append(
+          CELIssue(message: "Syntax error: token recognition error at: '\(printed(text))'", position: start))
       }
     }
   }

@@ -141,7 +141,7 @@ struct Parser {
     while case .symbol(let symbol) = token.kind, ["<", "<=", ">", ">=", "==", "!=", "in"].contains(symbol) {
       let position = token.start
       at += 1
-      left = call(position, symbol == "in" ? "@in" : "_\(symbol)_", [left, try sum()])
+      left = try limited(call(position, symbol == "in" ? "@in" : "_\(symbol)_", [left, try sum()]))
     }
     return left
   }
@@ -151,7 +151,7 @@ struct Parser {
     while case .symbol(let symbol) = token.kind, symbol == "+" || symbol == "-" {
       let position = token.start
       at += 1
-      left = call(position, "_\(symbol)_", [left, try product()])
+      left = try limited(call(position, "_\(symbol)_", [left, try product()]))
     }
     return left
   }
@@ -161,7 +161,7 @@ struct Parser {
     while case .symbol(let symbol) = token.kind, symbol == "*" || symbol == "/" || symbol == "%" {
       let position = token.start
       at += 1
-      left = call(position, "_\(symbol)_", [left, try unary()])
+      left = try limited(call(position, "_\(symbol)_", [left, try unary()]))
     }
     return left
   }
@@ -237,10 +237,16 @@ struct Parser {
       } else {
         return left
       }
-      if left.depth > Self.maxRecursion {
-        throw CELIssue(message: "expression recursion limit exceeded: \(Self.maxRecursion)", position: 0)
-      }
+      left = try limited(left)
     }
+  }
+
+  /// A tree that grows to the left takes no recursion here, but it would in all that come after.
+  private func limited(_ e: Expr) throws(CELIssue) -> Expr {
+    if e.depth > Self.maxRecursion {
+      throw CELIssue(message: "expression recursion limit exceeded: \(Self.maxRecursion)", position: 0)
+    }
+    return e
   }
 
   /// After the opening parenthesis.
@@ -343,7 +349,8 @@ struct Parser {
       elements.append(try expression())
       if !take(",") { break }
     }
-    try expect("]", or: "'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', ']', '.', ',', '-', '?', '+', '*', '/', '%'")
+    try expect(
+      "]", or: "'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', ']', '.', ',', '-', '?', '+', '*', '/', '%'")
     return node(position, .list(elements, optional: optional))
   }
 

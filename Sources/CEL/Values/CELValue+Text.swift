@@ -51,18 +51,21 @@ extension CELValue {
   }
 
   /// The shortest form that reads back the same, as Go's %g writes it.
-  static func text(_ value: Double) -> String {
+  /// `string()` goes over to exponents earlier than the rest.
+  static func text(_ value: Double, exponentFrom: Int = 21) -> String {
     if value.isNaN { return "NaN" }
     if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
     if value == 0 { return value.sign == .minus ? "-0" : "0" }
     let (digits, exponent) = decimal(value.magnitude)
     let sign = value < 0 ? "-" : ""
-    if exponent < -4 || exponent >= 21 {
+    if exponent < -4 || exponent >= exponentFrom {
       let tail = digits.count > 1 ? "." + digits.dropFirst() : ""
       return "\(sign)\(digits.prefix(1))\(tail)e\(exponent < 0 ? "-" : "+")\(pad(abs(exponent), 2))"
     }
     if exponent < 0 { return sign + "0." + String(repeating: "0", count: -exponent - 1) + digits }
-    if digits.count <= exponent + 1 { return sign + digits + String(repeating: "0", count: exponent + 1 - digits.count) }
+    if digits.count <= exponent + 1 {
+      return sign + digits + String(repeating: "0", count: exponent + 1 - digits.count)
+    }
     return sign + digits.prefix(exponent + 1) + "." + digits.dropFirst(exponent + 1)
   }
 

@@ -61,23 +61,19 @@ private func numericOrder(_ a: CELValue, _ b: CELValue) -> Int? {
   case (.double(let a), .double(let b)): return a.isNaN || b.isNaN ? nil : sign(a, b)
   case (.int(let a), .uint(let b)): return a < 0 ? -1 : sign(UInt64(a), b)
   case (.uint(let a), .int(let b)): return b < 0 ? 1 : sign(a, UInt64(b))
-  case (.int(let a), .double(let b)): return order(Int128(a), b)
-  case (.uint(let a), .double(let b)): return order(Int128(a), b)
-  case (.double(let a), .int(let b)): return order(Int128(b), a).map { -$0 }
-  case (.double(let a), .uint(let b)): return order(Int128(b), a).map { -$0 }
+  case (.int(let a), .double(let b)): return order(Double(a), b, within: -9_223_372_036_854_775_808.0)
+  case (.uint(let a), .double(let b)): return order(Double(a), b, within: 0)
+  case (.double(let a), .int(let b)): return order(Double(b), a, within: -9_223_372_036_854_775_808.0).map { -$0 }
+  case (.double(let a), .uint(let b)): return order(Double(b), a, within: 0).map { -$0 }
   default: return nil
   }
 }
 
-/// Compared as cel-go does: as doubles within the range that matters.
-private func order(_ a: Int128, _ b: Double) -> Int? {
+/// As cel-go compares an integer with a double: as doubles, once the double is in the integer's range.
+private func order(_ a: Double, _ b: Double, within low: Double) -> Int? {
   if b.isNaN { return nil }
-  if b >= 18_446_744_073_709_551_616.0 { return -1 }
-  if b < -9_223_372_036_854_775_808.0 { return 1 }
-  let whole = b.rounded(.towardZero)
-  let integer = Int128(whole)
-  if a != integer { return a < integer ? -1 : 1 }
-  return b == whole ? 0 : b > whole ? -1 : 1
+  if b < low { return 1 }
+  return a == b ? 0 : a < b ? -1 : 1
 }
 
 extension CELList {
