@@ -64,6 +64,7 @@ let rooms: [Room] = [
   Room(name: "APICore", needs: ["APIMeta", "APIMachinery"]),
   Room(name: "APIGroups", needs: ["APICore", "APIMeta", "APIMachinery"]),
   Room(name: "APISchema", needs: ["APIMachinery"]),
+  Room(name: "CEL", needs: ["APIMachinery"]),
   Room(name: "Protobuf", needs: ["APISchema", "APIMachinery"]),
   Room(name: "API", needs: ["APIMeta", "APICore", "APIGroups", "APISchema", "APIMachinery"]),
   Room(name: "Validation", needs: ["API"]),
@@ -118,6 +119,7 @@ let rooms: [Room] = [
   Room(name: "apus", needs: ["Commands", "ArgumentParser"], kind: .executable),
   // Tests
   Room(name: "APIMachineryTests", needs: ["APIMachinery"], kind: .tests),
+  Room(name: "CELTests", needs: ["CEL", "APIMachinery"], kind: .tests),
   Room(name: "ProtobufTests", needs: ["Protobuf", "API", "APISchema", "APIMachinery"], kind: .tests),
   Room(name: "APITests", needs: ["API"], kind: .tests),
   Room(name: "ValidationTests", needs: ["Validation", "API"], kind: .tests),

@@ -81,7 +81,7 @@ extension CELEnvironment {
       .object(
         "JSONPatch",
         [
-          ("op", .plain(.string)), ("path", .plain(.string)), ("from", .plain(.string)), ("value", .dyn),
+          ("op", .plain(.string)), ("path", .plain(.string)), ("from", .plain(.string)), ("value", .untyped),
         ]), constructible: true)
   }
 }

@@ -42,7 +42,7 @@ extension CELSchemaType {
         // Without properties there is nothing to name; what is kept is anyone's guess.
         if preserves { return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: maxRequest) }
         if schema["properties"] == nil, schema["additionalProperties"] != nil {
-          let anything = CELSchemaType.dyn
+          let anything = CELSchemaType.untyped
           return CELSchemaType(
             .map, .map(.string, .dyn), isNullable: isNullable, element: anything, maxSize: maxRequest)
         }
@@ -142,7 +142,7 @@ private struct BuiltInMaker {
     case .intOrString: return CELSchemaType(.intOrString, .dyn, isNullable: true, maxSize: maxRequest, minSerialized: 1)
     case .any, .fieldsV1, .rawExtension: return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: maxRequest)
     case .object(let name):
-      guard let schema = table.type(named: name) else { return .dyn }
+      guard let schema = table.type(named: name) else { return .untyped }
       return object(schema)
     case .list(let element):
       let inner = self.type(element, field)

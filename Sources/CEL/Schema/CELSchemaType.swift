@@ -71,7 +71,7 @@ public final class CELSchemaType: Sendable {
 
   var children: [CELSchemaType] { fieldTable.values.map(\.type) + (elementType.map { [$0] } ?? []) }
 
-  static let dyn = CELSchemaType(.dyn, .dyn, isNullable: true)
+  static let untyped = CELSchemaType(.dyn, .dyn, isNullable: true)
 
   /// Objects that expressions make, or that the server itself describes: fields by name and type.
   public static func object(_ name: String, _ fields: [(String, CELSchemaType)]) -> CELSchemaType {
