@@ -53,6 +53,10 @@ extension ControllerManager {
       { VolumeProtectionController($0) }
     ),
     ("local-path-provisioner", "local-path-provisioner", { LocalPathProvisioner($0) }),
+    (
+      "clusterrole-aggregation-controller", "clusterrole-aggregation-controller",
+      { ClusterRoleAggregationController($0) }
+    ),
     ("namespace-controller", "namespace-controller", { NamespaceController($0) }),
     ("garbage-collector-controller", "generic-garbage-collector", { GarbageCollector($0) }),
   ]

@@ -64,7 +64,7 @@ struct AdmissionChain: Sendable {
 
   /// What upstream enables by default, as far as it is here; node restriction is asked for, as upstream has it.
   static func standard(nodeRestriction: Bool) -> AdmissionChain {
-    let first: [any AdmissionPlugin] = [NamespaceLifecycle(), ServiceAccountAdmission()]
+    let first: [any AdmissionPlugin] = [EscalationCheck(), NamespaceLifecycle(), ServiceAccountAdmission()]
     let restriction: [any AdmissionPlugin] = nodeRestriction ? [NodeRestriction()] : []
     let rest: [any AdmissionPlugin] = [
       TaintNodesByCondition(), PriorityAdmission(), DefaultTolerationSeconds(), DefaultStorageClass(),

@@ -102,6 +102,12 @@ final class RBACAuthorizer: Authorizer {
     return (result, missing)
   }
 
+  /// The rules of a role that a binding names; nil when there is no such role.
+  func rules(of reference: RoleRef, namespace: String) -> [PolicyRule]? {
+    state.withLock { $0 }.rules(
+      Binding(name: "", namespace: namespace, roleKind: reference.kind, roleName: reference.name, subjects: []))
+  }
+
   /// Calls `body` with each binding that names the user; false ends the visit.
   private func visit(
     _ user: UserInfo, namespace: String, _ body: (Binding, SubjectKey, [PolicyRule]?) -> Bool

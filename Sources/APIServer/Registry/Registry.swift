@@ -41,6 +41,7 @@ final class Registry: Sendable {
   let hub: CacheHub
   let watches = WatchTicker()
   let admission: AdmissionChain
+  let access = AccessRules()
   let addresses: ServiceAllocator
   let now: @Sendable () -> Time
 

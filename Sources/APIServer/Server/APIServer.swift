@@ -95,6 +95,7 @@ public final class APIServer: HTTPHandler {
     discovery = DiscoveryDocuments()
     openAPI = OpenAPIDocuments(version: version)
     kubelets = KubeletProxy(registry: registry, configuration: configuration, logger: logger)
+    registry.access.set(authorizer, rbac: configuration.rbac ? rbac : nil)
     registerReviews()
     registerProxies()
   }
