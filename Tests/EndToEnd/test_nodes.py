@@ -346,7 +346,7 @@ class ThreeHosts(Nodes):
         self.assertEqual(self.fleet.get("node", "node-2")["status"]["conditions"][-1]["status"], "Unknown")
         eventually(
             lambda: {"node.kubernetes.io/unreachable:NoSchedule", "node.kubernetes.io/unreachable:NoExecute"}
-            <= self.taints("node-2"), 25, what="the taints")
+            <= self.taints("node-2"), 10, what="the taints")
         eventually(
             lambda: {"Ready": "False"}.items() <= {
                 c["type"]: c["status"] for c in self.fleet.get("pod", each)["status"]["conditions"]}.items(),

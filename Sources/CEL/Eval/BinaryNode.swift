@@ -104,26 +104,10 @@ final class BinaryNode: Node, @unchecked Sendable {
   private func arithmetic(_ a: CELValue, _ b: CELValue) throws(CELError) -> CELValue {
     switch (a, b) {
     case (.int(let a), .int(let b)):
-      if b == 0, operation == .divide { throw .divisionByZero }
-      if b == 0, operation == .modulo { throw .modulusByZero }
-      let (out, overflow) =
-        switch operation {
-        case .multiply: a.multipliedReportingOverflow(by: b)
-        case .divide: a.dividedReportingOverflow(by: b)
-        default: a.remainderReportingOverflow(dividingBy: b)
-        }
-      if overflow { throw .intOverflow }
+      guard let out = try integer(a, b) else { throw .intOverflow }
       return .int(out)
     case (.uint(let a), .uint(let b)):
-      if b == 0, operation == .divide { throw .divisionByZero }
-      if b == 0, operation == .modulo { throw .modulusByZero }
-      let (out, overflow) =
-        switch operation {
-        case .multiply: a.multipliedReportingOverflow(by: b)
-        case .divide: a.dividedReportingOverflow(by: b)
-        default: a.remainderReportingOverflow(dividingBy: b)
-        }
-      if overflow { throw .uintOverflow }
+      guard let out = try integer(a, b) else { throw .uintOverflow }
       return .uint(out)
     case (.double(let a), .double(let b)):
       switch operation {
@@ -133,5 +117,17 @@ final class BinaryNode: Node, @unchecked Sendable {
       }
     default: throw .noSuchOverload
     }
+  }
+  /// Product, quotient or remainder; nil when the type cannot hold it.
+  private func integer<T: FixedWidthInteger>(_ a: T, _ b: T) throws(CELError) -> T? {
+    if b == 0, operation == .divide { throw .divisionByZero }
+    if b == 0, operation == .modulo { throw .modulusByZero }
+    let (out, overflow) =
+      switch operation {
+      case .multiply: a.multipliedReportingOverflow(by: b)
+      case .divide: a.dividedReportingOverflow(by: b)
+      default: a.remainderReportingOverflow(dividingBy: b)
+      }
+    return overflow ? nil : out
   }
 }

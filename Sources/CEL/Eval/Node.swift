@@ -37,8 +37,9 @@ final class Frame {
   }
 }
 
-/// A step of the plan.
-class Node: @unchecked Sendable {  // immutable once planned
+/// A step of the plan. Unchecked, as each of its subclasses has to say again: a class that can be inherited from cannot
+/// be proved immutable, but every stored property here is a `let` that is set by the planner.
+class Node: @unchecked Sendable {
   func eval(_ f: Frame) throws(CELError) -> CELValue { throw .noSuchOverload }
 }
 
