@@ -38,8 +38,10 @@ import Testing
       #expect(
         await eventually {
           makeReady()
-          return status().conditions.condition("Progressing")?.reason == "NewReplicaSetAvailable"
-            && status().updatedReplicas == 3 && status().replicas == 3 && status().observedGeneration == 2
+          // One reading: parts of two would make a roll-out that has not begun look finished.
+          let seen = status()
+          return seen.conditions.condition("Progressing")?.reason == "NewReplicaSetAvailable"
+            && seen.updatedReplicas == 3 && seen.replicas == 3 && seen.observedGeneration == 2
         })
       let pods = api.objects(Pod.self)
       #expect(pods.count == 3)
