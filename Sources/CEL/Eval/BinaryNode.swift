@@ -118,6 +118,7 @@ final class BinaryNode: Node, @unchecked Sendable {
     default: throw .noSuchOverload
     }
   }
+
   /// Product, quotient or remainder; nil when the type cannot hold it.
   private func integer<T: FixedWidthInteger>(_ a: T, _ b: T) throws(CELError) -> T? {
     if b == 0, operation == .divide { throw .divisionByZero }
