@@ -3,7 +3,7 @@ import APISchema
 import Crypto
 import HTTP
 
-/// `/api`, `/apis` and below, built once from the table of resources.
+/// `/api`, `/apis` and below, built from a table of resources.
 struct DiscoveryDocuments: Sendable {
   private struct Document: Sendable {
     var body: [UInt8]
@@ -21,12 +21,16 @@ struct DiscoveryDocuments: Sendable {
   /// The paths that the index names.
   let paths: [String]
 
-  init(resources: [ResourceInfo] = builtInResources, groups: [GroupInfo] = builtInGroups) {
+  /// `stale` names the `group/version`s that are registered though nobody can say now what is in them.
+  init(
+    resources: [ResourceInfo] = builtInResources, groups: [GroupInfo] = builtInGroups, stale: Set<String> = []
+  ) {
     let served = resources.filter(\.enabledByDefault)
     var versionsByGroup: [String: [String]] = [:]
     for group in groups {
       versionsByGroup[group.name] = group.versions.filter { version in
-        served.contains { $0.group == group.name && $0.version == version }
+        stale.contains("\(group.name)/\(version)")
+          || served.contains { $0.group == group.name && $0.version == version }
       }
     }
     let shown = groups.filter { !$0.name.isEmpty && !(versionsByGroup[$0.name] ?? []).isEmpty }
@@ -54,7 +58,7 @@ struct DiscoveryDocuments: Sendable {
     self.paths = paths
     let core = groups.filter { $0.name.isEmpty }
     for (path, groups) in [("/api", core), ("/apis", shown)] {
-      aggregated[path] = Document(Self.aggregatedList(groups, versionsByGroup, served))
+      aggregated[path] = Document(Self.aggregatedList(groups, versionsByGroup, served, stale))
     }
   }
 
@@ -223,7 +227,7 @@ struct DiscoveryDocuments: Sendable {
   }
 
   private static func aggregatedList(
-    _ groups: [GroupInfo], _ versions: [String: [String]], _ served: [ResourceInfo]
+    _ groups: [GroupInfo], _ versions: [String: [String]], _ served: [ResourceInfo], _ stale: Set<String>
   ) -> [UInt8] {
     var writer = JSONWriter()
     head("APIGroupDiscoveryList", "apidiscovery.k8s.io/v2", &writer)
@@ -254,7 +258,7 @@ struct DiscoveryDocuments: Sendable {
         for info in resources.sorted(by: { $0.resource < $1.resource }) { aggregatedResource(info, &writer) }
         writer.endArray()
         writer.key("freshness")
-        writer.string("Current")
+        writer.string(stale.contains("\(group.name)/\(version)") ? "Stale" : "Current")
         writer.endObject()
       }
       writer.endArray()
