@@ -68,6 +68,7 @@ let rooms: [Room] = [
   Room(name: "Protobuf", needs: ["APISchema", "APIMachinery"]),
   Room(name: "API", needs: ["APIMeta", "APICore", "APIGroups", "APISchema", "APIMachinery"]),
   Room(name: "Validation", needs: ["API"]),
+  Room(name: "CustomResources", needs: ["CEL", "APIMachinery"]),
   // Clients
   Room(
     name: "HTTP",
@@ -85,7 +86,7 @@ let rooms: [Room] = [
   Room(
     name: "APIServer",
     needs: [
-      "API", "Validation", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams", "Logging", "DequeModule",
+      "API", "Validation", "CustomResources", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams", "Logging", "DequeModule",
       "OrderedCollections", "NIOCore", "Crypto",
     ]),
   Room(name: "Scheduler", needs: ["API", "Client", "Logging", "HeapModule", "DequeModule"]),
@@ -122,6 +123,7 @@ let rooms: [Room] = [
   Room(name: "CELTests", needs: ["CEL", "APIMachinery"], kind: .tests),
   Room(name: "ProtobufTests", needs: ["Protobuf", "API", "APISchema", "APIMachinery"], kind: .tests),
   Room(name: "APITests", needs: ["API"], kind: .tests),
+  Room(name: "CustomResourcesTests", needs: ["CustomResources", "APIMachinery"], kind: .tests),
   Room(name: "ValidationTests", needs: ["Validation", "API"], kind: .tests),
   Room(name: "StorageTests", needs: ["Storage", "StorageSQLite"], kind: .tests),
   Room(

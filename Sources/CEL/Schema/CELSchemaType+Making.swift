@@ -1,8 +1,5 @@
 public import APIMachinery
 
-/// Kubernetes takes no larger request than this, which bounds every value without a bound of its own.
-private let maxRequest: UInt64 = 3 * 1024 * 1024
-
 extension CELSchemaType {
   /// Of a structural OpenAPI v3 schema, as a custom resource definition has it.
   /// A resource's root, and an embedded resource, always have kind, apiVersion and a name.
@@ -11,7 +8,7 @@ extension CELSchemaType {
   ) -> CELSchemaType? {
     let isNullable = schema["nullable"] == .bool(true)
     if schema["x-kubernetes-int-or-string"] == .bool(true) {
-      return CELSchemaType(.intOrString, .dyn, isNullable: isNullable, maxSize: maxRequest - 2, minSerialized: 1)
+      return CELSchemaType(.intOrString, .dyn, isNullable: isNullable, maxSize: largestRequest - 2, minSerialized: 1)
     }
     let isRoot = isResourceRoot || schema["x-kubernetes-embedded-resource"] == .bool(true)
     func bound(_ key: String) -> UInt64? { schema[key]?.intValue.map { UInt64(max(0, $0)) } }
@@ -27,24 +24,24 @@ extension CELSchemaType {
       let keys = schema["x-kubernetes-list-map-keys"]?.arrayValue?.compactMap(\.stringValue) ?? []
       return CELSchemaType(
         .list, .list(element.celType), isNullable: isNullable, element: element, listType: listType, listKeys: keys,
-        maxSize: bound("maxItems") ?? (maxRequest - 2) / (element.minSerialized + 1))
+        maxSize: bound("maxItems") ?? (largestRequest - 2) / (element.minSerialized + 1))
     case "object":
       if case .object = schema["additionalProperties"], let values = schema["additionalProperties"],
         let element = structural(values, name: name + ".@elem")
       {
         return CELSchemaType(
           .map, .map(.string, element.celType), isNullable: isNullable, element: element,
-          maxSize: bound("maxProperties") ?? (maxRequest - 2) / (element.minSerialized + 6))
+          maxSize: bound("maxProperties") ?? (largestRequest - 2) / (element.minSerialized + 6))
       }
       let properties = schema["properties"]?.objectValue ?? [:]
       let preserves = schema["x-kubernetes-preserve-unknown-fields"] == .bool(true)
       if properties.isEmpty, !isRoot {
         // Without properties there is nothing to name; what is kept is anyone's guess.
-        if preserves { return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: maxRequest) }
+        if preserves { return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: largestRequest) }
         if schema["properties"] == nil, schema["additionalProperties"] != nil {
           let anything = CELSchemaType.untyped
           return CELSchemaType(
-            .map, .map(.string, .dyn), isNullable: isNullable, element: anything, maxSize: maxRequest)
+            .map, .map(.string, .dyn), isNullable: isNullable, element: anything, maxSize: largestRequest)
         }
       }
       return object(schema, properties, name, isNullable, isRoot: isRoot)
@@ -53,7 +50,7 @@ extension CELSchemaType {
         CELSchemaType(kind, type, isNullable: isNullable, maxSize: most, minSerialized: least)
       }
       switch schema["format"]?.stringValue {
-      case "byte": return text(.bytes, .bytes, bound("maxLength") ?? maxRequest - 2, 2)
+      case "byte": return text(.bytes, .bytes, bound("maxLength") ?? largestRequest - 2, 2)
       case "duration": return text(.duration, .duration, 32, 4)
       case "date": return text(.date, .timestamp, 12, 12)
       case "date-time": return text(.timestamp, .timestamp, 42, 22)
@@ -63,13 +60,13 @@ extension CELSchemaType {
         let longest = values.compactMap { $0.stringValue?.utf8.count }.max() ?? 0
         return text(.string, .string, UInt64(longest), 2)
       }
-      return text(.string, .string, bound("maxLength").map { $0 &* 4 } ?? maxRequest - 2, 2)
+      return text(.string, .string, bound("maxLength").map { $0 &* 4 } ?? largestRequest - 2, 2)
     case "boolean": return CELSchemaType(.bool, .bool, isNullable: isNullable, minSerialized: 4)
     case "number": return CELSchemaType(.double, .double, isNullable: isNullable, minSerialized: 1)
     case "integer": return CELSchemaType(.int, .int, isNullable: isNullable, minSerialized: 1)
     default:
       return schema["x-kubernetes-preserve-unknown-fields"] == .bool(true)
-        ? CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: maxRequest) : nil
+        ? CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: largestRequest) : nil
     }
   }
 
@@ -97,7 +94,7 @@ extension CELSchemaType {
       }
     }
     return CELSchemaType(
-      .object, .object(name), isNullable: isNullable, fields: fields, maxSize: maxRequest, minSerialized: least)
+      .object, .object(name), isNullable: isNullable, fields: fields, maxSize: largestRequest, minSerialized: least)
   }
 
   /// Of a built-in type, with all it refers to.
@@ -116,7 +113,7 @@ private struct BuiltInMaker {
 
   mutating func object(_ schema: Schema) -> CELSchemaType {
     if let known = made[schema.name] { return known }
-    let out = CELSchemaType(.object, .object(schema.name), isNullable: true, maxSize: maxRequest)
+    let out = CELSchemaType(.object, .object(schema.name), isNullable: true, maxSize: largestRequest)
     made[schema.name] = out
     var fields: [String: CELSchemaType.Field] = [:]
     for field in schema.fields {
@@ -130,17 +127,17 @@ private struct BuiltInMaker {
 
   private mutating func type(_ type: SchemaFieldType, _ field: SchemaField) -> CELSchemaType {
     switch type {
-    case .string: return CELSchemaType(.string, .string, isNullable: true, maxSize: maxRequest - 2)
+    case .string: return CELSchemaType(.string, .string, isNullable: true, maxSize: largestRequest - 2)
     case .boolean: return CELSchemaType(.bool, .bool, isNullable: true, minSerialized: 4)
     case .int32, .int64: return CELSchemaType(.int, .int, isNullable: true, minSerialized: 1)
     case .double: return CELSchemaType(.double, .double, isNullable: true, minSerialized: 1)
-    case .bytes: return CELSchemaType(.bytes, .bytes, isNullable: true, maxSize: maxRequest - 2)
+    case .bytes: return CELSchemaType(.bytes, .bytes, isNullable: true, maxSize: largestRequest - 2)
     case .time, .microTime:
       return CELSchemaType(.timestamp, .timestamp, isNullable: true, maxSize: 42, minSerialized: 22)
     case .duration: return CELSchemaType(.string, .string, isNullable: true, maxSize: 32, minSerialized: 4)
     case .quantity: return CELSchemaType(.quantity, .dyn, isNullable: true, maxSize: 64)
-    case .intOrString: return CELSchemaType(.intOrString, .dyn, isNullable: true, maxSize: maxRequest, minSerialized: 1)
-    case .any, .fieldsV1, .rawExtension: return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: maxRequest)
+    case .intOrString: return CELSchemaType(.intOrString, .dyn, isNullable: true, maxSize: largestRequest, minSerialized: 1)
+    case .any, .fieldsV1, .rawExtension: return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: largestRequest)
     case .object(let name):
       guard let schema = table.type(named: name) else { return .untyped }
       return object(schema)
@@ -154,12 +151,12 @@ private struct BuiltInMaker {
         }
       return CELSchemaType(
         .list, .list(inner.celType), isNullable: true, element: inner, listType: listType,
-        listKeys: field.listMapKeys, maxSize: (maxRequest - 2) / (inner.minSerialized + 1))
+        listKeys: field.listMapKeys, maxSize: (largestRequest - 2) / (inner.minSerialized + 1))
     case .map(let value):
       let inner = self.type(value, field)
       return CELSchemaType(
         .map, .map(.string, inner.celType), isNullable: true, element: inner,
-        maxSize: (maxRequest - 2) / (inner.minSerialized + 6))
+        maxSize: (largestRequest - 2) / (inner.minSerialized + 6))
     }
   }
 }

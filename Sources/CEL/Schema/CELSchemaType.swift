@@ -1,5 +1,8 @@
 public import APIMachinery
 
+/// Kubernetes takes no larger request than this, which bounds every value without a bound of its own.
+let largestRequest: UInt64 = 3 * 1024 * 1024
+
 /// A type with a schema: what JSON under it becomes, and how large it may be.
 public final class CELSchemaType: Sendable {
   /// How elements of a list are told apart.
@@ -70,6 +73,11 @@ public final class CELSchemaType: Sendable {
   static func open(_ name: String) -> CELSchemaType { CELSchemaType(.open, .object(name)) }
 
   var children: [CELSchemaType] { fieldTable.values.map(\.type) + (elementType.map { [$0] } ?? []) }
+
+  /// How many values of this type fit, as elements of a list or values of a map, into the largest request.
+  public func largestCount(isMap: Bool) -> UInt64 {
+    (largestRequest - 2) / (minSerialized + (isMap ? 6 : 1))
+  }
 
   static let untyped = CELSchemaType(.dyn, .dyn, isNullable: true)
 
