@@ -3,6 +3,12 @@
 ///     here  /registry/deployments.apps/ns/name   {"metadata":{…
 ///     etcd  /registry/deployments/ns/name        {"kind":"Deployment","apiVersion":"apps/v1","metadata":{…
 ///
+/// Custom resources, of which nobody knows beforehand, are told by the dot of their group; their values carry their type
+/// on both sides, here at the end, where a stock server writes it at the beginning:
+///
+///     here  /registry/crontabs.stable.example.com/ns/name
+///     etcd  /registry/stable.example.com/crontabs/ns/name
+///
 /// Keys that belong to none of the resources stay as they are, and so do their values.
 public struct EtcdLayout: Sendable {
   /// One resource's place.
@@ -37,6 +43,8 @@ public struct EtcdLayout: Sendable {
   }
 
   private static let root = "/registry/"
+  /// Where custom resources lie; each has a place of its own.
+  private static let custom = Place(inner: "", outer: "", head: "")
   private static let metadata = Array("{\"metadata\":".utf8)
 
   private let prefix: [UInt8]
@@ -71,6 +79,12 @@ public struct EtcdLayout: Sendable {
     if let slash = rest.utf8.firstIndex(of: UInt8(ascii: "/")), let place = byName[rest[..<slash]] {
       return (place.outer + rest[rest.utf8.index(after: slash)...].utf8, place)
     }
+    if let slash = rest.utf8.firstIndex(of: UInt8(ascii: "/")),
+      let dot = rest[..<slash].utf8.firstIndex(of: UInt8(ascii: "."))
+    {
+      let group = rest[rest.utf8.index(after: dot)..<slash]
+      return (prefix + "\(group)/\(rest[..<dot])\(rest[slash...])".utf8, nil)
+    }
     return (prefix + rest.utf8, nil)
   }
 
@@ -95,13 +109,20 @@ public struct EtcdLayout: Sendable {
       let longer = String(decoding: rest[..<second], as: UTF8.self)
       if byPlace[longer] != nil { (part, slash) = (longer, second) }
     }
-    guard let place = byPlace[part] else { return (Self.root + String(decoding: rest, as: UTF8.self), nil) }
+    guard let place = byPlace[part] else {
+      if part.utf8.contains(UInt8(ascii: ".")), let second = rest[(slash + 1)...].firstIndex(of: UInt8(ascii: "/")) {
+        let plural = String(decoding: rest[(slash + 1)..<second], as: UTF8.self)
+        return ("\(Self.root)\(plural).\(part)" + String(decoding: rest[second...], as: UTF8.self), Self.custom)
+      }
+      return (Self.root + String(decoding: rest, as: UTF8.self), nil)
+    }
     return (place.inner + String(decoding: rest[(slash + 1)...], as: UTF8.self), place)
   }
 
   /// A value as this program has it: without its type.
   func inner(_ value: UnsafeRawBufferPointer, _ place: Place?) -> [UInt8] {
     guard let place, value.first == UInt8(ascii: "{") else { return Array(value) }
+    if place === Self.custom { return Self.typeLast(value) }
     var start = place.head.count
     if !value.starts(with: place.head) {
       guard let found = Self.endOfType(value) else { return Array(value) }
@@ -116,6 +137,19 @@ public struct EtcdLayout: Sendable {
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: value[start..<end]))
       count = end - start + 1
     }
+  }
+
+  /// A value with its type moved from its beginning to its end.
+  private static func typeLast(_ value: UnsafeRawBufferPointer) -> [UInt8] {
+    let end = value.last == 0x0A ? value.count - 1 : value.count
+    guard !value.starts(with: metadata), let start = endOfType(value), start < end - 1 else {
+      return Array(value[..<end])
+    }
+    // `{` type `,` content `}` becomes `{` content `,` type `}`; kind comes last, as this program writes it.
+    let parts = value[1..<(start - 1)].split(separator: UInt8(ascii: ","))
+    let type = parts.sorted { a, _ in a.starts(with: "\"apiVersion\"".utf8) }
+    return [UInt8(ascii: "{")] + value[start..<(end - 1)] + type.flatMap { [UInt8(ascii: ",")] + $0 }
+      + [UInt8(ascii: "}")]
   }
 
   /// Where `"metadata"` begins in an object that starts with its type, in whatever order and version.

@@ -240,9 +240,17 @@ private final class Progress: Sendable {
     #expect(try await store.get("/registry/nodes/y")?.value == body)
     #expect(
       try await store.list(prefix: "/registry/nodes/").items.map(\.key) == ["/registry/nodes/x", "/registry/nodes/y"])
+    // A custom resource carries its type on both sides.
+    let custom = Array(#"{"metadata":{"name":"x"},"spec":{},"apiVersion":"a.example/v1","kind":"K"}"#.utf8)
+    _ = try committed(await store.put("/registry/things.a.example/ns/x", custom, if: .absent))
+    #expect(try await store.get("/registry/things.a.example/ns/x")?.value == custom)
+    let wrote = #"{"apiVersion":"a.example/v1","kind":"K","metadata":{"name":"x"},"spec":{}}"# + "\n"
+    _ = try etcd.etcdctl("put", "/registry/a.example/things/ns/y", wrote)
+    #expect(try await store.get("/registry/things.a.example/ns/y")?.value == custom)
     let gathered = Gathered()
     _ = try gathered.follow(store, prefix: "/registry/")
-    #expect(gathered.snapshots[0].keys == (keys + ["nodes/y"]).map { "/registry/" + $0 }.sorted())
+    let others = ["nodes/y", "things.a.example/ns/x", "things.a.example/ns/y"]
+    #expect(gathered.snapshots[0].keys == (keys + others).map { "/registry/" + $0 }.sorted())
     await store.close()
   }
 

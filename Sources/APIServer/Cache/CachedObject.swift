@@ -49,6 +49,19 @@ final class CachedObject: Sendable {
     self.revision = revision
   }
 
+  /// The same object with other content.
+  init(_ other: CachedObject, bytes: [UInt8]) {
+    key = other.key
+    namespace = other.namespace
+    name = other.name
+    uid = other.uid
+    labels = other.labels
+    revision = other.revision
+    deleting = other.deleting
+    indexed = other.indexed
+    self.bytes = bytes
+  }
+
   /// Where the stored bytes go on after `{"metadata":{`.
   var tail: ArraySlice<UInt8> { bytes[13...] }
 

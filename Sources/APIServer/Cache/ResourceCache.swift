@@ -204,6 +204,15 @@ final class ResourceCache: Sendable {
     state.withLock { state in state.watchers.removeAll { $0 === watcher } }
   }
 
+  /// Ends all watches: what they show has become another thing.
+  func endWatches() {
+    let watchers = state.withLock { state in
+      defer { state.watchers = [] }
+      return state.watchers
+    }
+    for watcher in watchers { watcher.close() }
+  }
+
   /// Queues a bookmark with the revision up to which the watcher has been offered everything.
   func bookmark(_ watcher: Watcher) {
     state.withLock { state in

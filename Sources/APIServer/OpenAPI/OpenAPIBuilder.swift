@@ -6,9 +6,11 @@ struct OpenAPIBuilder: Sendable {
   let resources: [ResourceInfo]
   let schema: SchemaTable
   let version: String
+  private let custom: CustomOpenAPI?
   private let groupVersions: [GroupVersion]
 
-  init(resources: [ResourceInfo], schema: SchemaTable, version: String) {
+  init(resources: [ResourceInfo], schema: SchemaTable, version: String, custom: CustomOpenAPI? = nil) {
+    self.custom = custom
     self.resources = resources
     self.schema = schema
     self.version = version
@@ -95,7 +97,8 @@ struct OpenAPIBuilder: Sendable {
   }
 
   private func schemas(_ form: OpenAPIForm) -> OpenAPISchemas {
-    OpenAPISchemas(table: schema, form: form, groupVersions: groupVersions)
+    OpenAPISchemas(
+      table: schema, form: form, groupVersions: groupVersions, custom: custom?.definitions(form) ?? [:])
   }
 
   private var info: JSONValue { .object(["title": .string("Kubernetes"), "version": .string(version)]) }

@@ -1,19 +1,68 @@
+import APIMachinery
 import APISchema
 import HTTP
+import Synchronization
 
-/// The documents of the resources that a server serves by default, as the server asks for them.
+/// The documents of the resources that a server serves: the built-in ones, which never change, and the custom ones, which
+/// are described anew when they are next asked for after a change.
 final class OpenAPIDocuments: Sendable {
-  private let service: OpenAPIService
-
-  init(version: ServerVersion, resources: [ResourceInfo] = builtInResources) {
-    service = OpenAPIService(
-      resources: resources.filter(\.enabledByDefault), schema: builtInSchema, version: version.gitVersion)
+  private struct State {
+    var custom = CustomOpenAPI(resources: [])
+    /// Of custom kinds only.
+    var added: OpenAPIService?
+    /// Of everything, for version 2, which is one document.
+    var whole: OpenAPIService?
   }
 
-  var paths: [String] { service.paths }
+  private let builtIn: OpenAPIService
+  private let resources: [ResourceInfo]
+  private let version: String
+  private let state = Mutex(State())
+
+  init(version: ServerVersion, resources: [ResourceInfo] = builtInResources) {
+    self.resources = resources.filter(\.enabledByDefault)
+    self.version = version.gitVersion
+    builtIn = OpenAPIService(resources: self.resources, schema: builtInSchema, version: self.version)
+  }
+
+  /// Describes other custom kinds from now on.
+  func set(_ custom: CustomOpenAPI) { state.withLock { $0 = State(custom: custom) } }
+
+  /// Of the custom kinds; nil if there are none.
+  private var added: OpenAPIService? {
+    state.withLock { state in
+      if state.custom.resources.isEmpty { return nil }
+      if let added = state.added { return added }
+      let made = OpenAPIService(
+        resources: state.custom.infos, schema: state.custom.table, version: version, custom: state.custom)
+      state.added = made
+      return made
+    }
+  }
+
+  private var whole: OpenAPIService {
+    state.withLock { state in
+      if state.custom.resources.isEmpty { return builtIn }
+      if let whole = state.whole { return whole }
+      let table = SchemaTable(types: Array(builtInSchema.types) + state.custom.ownTypes)
+      let made = OpenAPIService(
+        resources: resources + state.custom.infos, schema: table, version: version, custom: state.custom)
+      state.whole = made
+      return made
+    }
+  }
+
+  var paths: [String] { builtIn.paths + (added?.groupPaths ?? []) }
 
   func answer(path: String, query: [(String, String)], headers: HTTPFields) -> HTTPResponse? {
     let accept = headers.values("accept").joined(separator: ",")
-    return service.respond(path: path, accept: accept, query: query, headers: headers)
+    func ask(_ service: OpenAPIService) -> HTTPResponse? {
+      service.respond(path: path, accept: accept, query: query, headers: headers)
+    }
+    if path == "/openapi/v2" { return ask(whole) }
+    guard let added else { return ask(builtIn) }
+    if path == "/openapi/v3" || path == "/openapi/v3/" { return builtIn.index(with: added, headers) }
+    // A group may have built-in and custom versions; each version has a document of its own.
+    return added.groupPaths.contains(path) && !builtIn.paths.contains(path) ? ask(added) : ask(builtIn)
   }
 }

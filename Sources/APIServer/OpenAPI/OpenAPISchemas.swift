@@ -6,12 +6,15 @@ struct OpenAPISchemas {
   let form: OpenAPIForm
   /// All group versions, for the kinds that belong to every one of them.
   let groupVersions: [GroupVersion]
+  /// The schemas of custom kinds, which the table only names.
+  var custom: [String: JSONValue] = [:]
 
   static let meta = "io.k8s.apimachinery.pkg.apis.meta.v1."
   private static let extensions = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 
   /// The schema of a type.
   func definition(_ name: String) -> JSONValue {
+    if let known = custom[name] { return known }
     if let special = special(name) { return .object(special) }
     guard let type = table.type(named: name) else { return .object(["type": .string("object")]) }
     var members: [String: JSONValue] = ["type": .string("object")]
@@ -29,6 +32,7 @@ struct OpenAPISchemas {
 
   /// The types a type names directly.
   func references(_ name: String) -> [String] {
+    if custom[name] != nil { return CustomOpenAPI.references(name) }
     guard special(name) == nil, let type = table.type(named: name) else { return [] }
     return type.fields.compactMap { reference($0.type, $0.name, type.name) }
   }

@@ -21,12 +21,19 @@ public struct OpenAPIService: Sendable {
 
   /// A service for these resources, whose kinds `schema` knows.
   public init(resources: [ResourceInfo], schema: SchemaTable, version: String) {
-    documents = OpenAPIBuilder(resources: resources, schema: schema, version: version)
+    self.init(resources: resources, schema: schema, version: version, custom: nil)
+  }
+
+  init(resources: [ResourceInfo], schema: SchemaTable, version: String, custom: CustomOpenAPI?) {
+    documents = OpenAPIBuilder(resources: resources, schema: schema, version: version, custom: custom)
     cache = OpenAPICache(capacity: 4 << 20)
   }
 
   /// The paths served, for the root index.
   public var paths: [String] { documents.names.map { "/openapi/v3/" + $0 } }
+
+  /// Those of the group versions among them.
+  var groupPaths: [String] { documents.names.filter { $0.hasPrefix("apis/") }.map { "/openapi/v3/" + $0 } }
 
   /// The answer to a GET or HEAD; nil if the path is not the service's.
   public func respond(path: String, accept: String, query: [(String, String)], headers: HTTPFields) -> HTTPResponse? {
@@ -56,24 +63,37 @@ public struct OpenAPIService: Sendable {
   }
 
   private func index(_ headers: HTTPFields) -> HTTPResponse {
-    let text = cache.document("v3") {
-      var writer = JSONWriter(capacity: 8 << 10)
+    serve(cache.document("v3") { Self.index(tags) }, "application/json", headers)
+  }
+
+  /// The index of these documents and of another service's group versions.
+  func index(with other: OpenAPIService, _ headers: HTTPFields) -> HTTPResponse {
+    var all = other.tags.filter { $0.key.hasPrefix("apis/") }
+    all.merge(tags) { $1 }
+    return serve(OpenAPIText(Self.index(all)), "application/json", headers)
+  }
+
+  private var tags: [String: String] {
+    var tags: [String: String] = [:]
+    for name in documents.names { tags[name] = cache.tag("v3/" + name) { documents.v3(name) } }
+    return tags
+  }
+
+  private static func index(_ tags: [String: String]) -> [UInt8] {
+    var writer = JSONWriter(capacity: 8 << 10)
+    writer.beginObject()
+    writer.key("paths")
+    writer.beginObject()
+    for (name, tag) in tags.sorted(by: { $0.key < $1.key }) {
+      writer.key(name)
       writer.beginObject()
-      writer.key("paths")
-      writer.beginObject()
-      for name in documents.names {
-        guard let tag = cache.tag("v3/" + name, build: { documents.v3(name) }) else { continue }
-        writer.key(name)
-        writer.beginObject()
-        writer.key("serverRelativeURL")
-        writer.string(Self.url(name, tag))
-        writer.endObject()
-      }
+      writer.key("serverRelativeURL")
+      writer.string(url(name, tag))
       writer.endObject()
-      writer.endObject()
-      return writer.bytes
     }
-    return serve(text, "application/json", headers)
+    writer.endObject()
+    writer.endObject()
+    return writer.bytes
   }
 
   private static func url(_ name: String, _ tag: String) -> String { "/openapi/v3/\(name)?hash=\(tag)" }

@@ -128,6 +128,15 @@ struct ListQuery: Sendable {
         }
         predicate.fields.append(.init(value: { $0.namespace }, wanted: field.value, equal: field.equal))
       default:
+        if let path = resource.custom?.selectable[field.path] {
+          predicate.fields.append(
+            .init(
+              value: { object in
+                guard let tree = try? JSONValue(parsing: resource.live(object).bytes) else { return "" }
+                return CustomColumns.selected(path, tree)
+              }, wanted: field.value, equal: field.equal))
+          continue
+        }
         guard let known = resource.traits.fields[field.path] else {
           throw StatusError.badRequest("field label not supported: \(field.path)")
         }

@@ -15,13 +15,24 @@ enum LiveObject: Sendable {
       var object = try DynamicObject.decode(bytes)
       object.apiVersion = resource.storedVersion
       object.kind = resource.info.kind
-      if let schema = resource.storedSchema { object.content = pruned(object.content, by: schema) }
+      if let custom = resource.custom {
+        custom.shape(&object.content)
+      } else if let schema = resource.storedSchema {
+        object.content = pruned(object.content, by: schema)
+      }
       self = .dynamic(object)
     }
   }
 
   init(_ resource: ServedResource, cached: CachedObject) throws {
-    try self.init(resource, bytes: cached.bytes)
+    if resource.custom != nil {
+      var object = try DynamicObject.decode(resource.live(cached).bytes)
+      object.apiVersion = resource.storedVersion
+      object.kind = resource.info.kind
+      self = .dynamic(object)
+    } else {
+      try self.init(resource, bytes: cached.bytes)
+    }
     metadata.resourceVersion = String(cached.revision)
   }
 

@@ -42,12 +42,15 @@ final class Registry: Sendable {
   let watches = WatchTicker()
   let admission: AdmissionChain
   let access = AccessRules()
+  let custom = CustomKinds()
+  let webhooks: WebhookCaller
   let addresses: ServiceAllocator
   let now: @Sendable () -> Time
 
   private let byVersion: [GroupVersionResource: ServedResource]
   private let byGroup: [GroupResource: ServedResource]
   private let byKind: [GroupVersionKind: ServedResource]
+  private let definitions = Mutex<DefinitionController?>(nil)
   private let handlers = Mutex<[String: Handler]>([:])
 
   init(
@@ -60,6 +63,7 @@ final class Registry: Sendable {
     self.tokenIssuer = tokenIssuer
     self.now = now
     self.logger = logger
+    webhooks = WebhookCaller(logger: logger)
     let layout = StorageLayout(builtInResources)
     hub = CacheHub(layout.indexes)
     var byVersion: [GroupVersionResource: ServedResource] = [:]
@@ -90,11 +94,18 @@ final class Registry: Sendable {
     if let services = byGroup[GroupResource(group: "", resource: "services")]?.cache {
       addresses.follow(services: services, addresses: resource(IPAddress.self)?.cache)
     }
+    let definitions = DefinitionController(registry: self)
+    definitions.start()
+    self.definitions.withLock { $0 = definitions }
     try await Bootstrap(registry: self).run()
     await repairServicesOrTell(collect: true)
   }
 
   func stop() {
+    definitions.withLock { definitions in
+      definitions?.stop()
+      definitions = nil
+    }
     hub.stop()
     watches.stop()
   }
@@ -102,13 +113,16 @@ final class Registry: Sendable {
   // MARK: - Lookups
 
   func resource(_ group: String, _ version: String, _ resource: String) -> ServedResource? {
-    byVersion[GroupVersionResource(group: group, version: version, resource: resource)]
+    let key = GroupVersionResource(group: group, version: version, resource: resource)
+    return byVersion[key] ?? custom.resource(key)
   }
 
   /// The resource in the version that it is stored in.
-  func resource(_ groupResource: GroupResource) -> ServedResource? { byGroup[groupResource] }
+  func resource(_ groupResource: GroupResource) -> ServedResource? {
+    byGroup[groupResource] ?? custom.resource(groupResource)
+  }
 
-  func resource(kind: GroupVersionKind) -> ServedResource? { byKind[kind] }
+  func resource(kind: GroupVersionKind) -> ServedResource? { byKind[kind] ?? custom.resource(kind: kind) }
 
   func resource<T: APIObject>(_ type: T.Type) -> ServedResource? { byGroup[T.groupResource] }
 
@@ -133,7 +147,8 @@ final class Registry: Sendable {
   private func answerSync(_ request: ResourceRequest) -> HTTPResponse? {
     let info = request.info
     guard info.subresource.isEmpty, info.verb == "get" || info.verb == "list",
-      let resource = resource(info.apiGroup, info.apiVersion, info.resource), resource.cache != nil
+      let resource = resource(info.apiGroup, info.apiVersion, info.resource), resource.cache != nil,
+      resource.custom?.conversion == nil
     else { return nil }
     do {
       var request = request
@@ -171,7 +186,15 @@ final class Registry: Sendable {
 
   /// Kinds that upstream tells clients to leave.
   private func warnOfDeprecation(_ info: RequestInfo, _ response: inout HTTPResponse) {
-    guard info.apiGroup.isEmpty else { return }
+    guard info.apiGroup.isEmpty else {
+      if let text = custom.resource(
+        GroupVersionResource(group: info.apiGroup, version: info.apiVersion, resource: info.resource))?.custom?
+        .deprecation
+      {
+        addWarnings([text], to: &response)
+      }
+      return
+    }
     switch info.resource {
     case "endpoints":
       addWarnings(

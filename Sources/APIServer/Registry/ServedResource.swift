@@ -21,6 +21,10 @@ final class ServedResource: Sendable {
   let storagePrefix: String
   /// Nil where this version has the stored version's shape.
   let conversion: VersionConversion?
+  /// Nil for built-in kinds. The stored version of a custom kind is the version served: objects are brought to it when
+  /// they are read (`live`).
+  let custom: CustomVersion?
+  let listKind: String
   /// `{"kind":…,"apiVersion":…,"metadata":{`
   let header: String
   let headerBytes: [UInt8]
@@ -40,9 +44,33 @@ final class ServedResource: Sendable {
     self.cache = cache
     storagePrefix = prefix
     conversion = VersionConversion.between(gvk, stored: storedKind)
+    custom = nil
+    listKind = info.kind + "List"
     header = "{\"kind\":\"\(info.kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":{"
     headerBytes = Array(header.utf8)
     columns = TableColumn.columns(group: info.group, kind: info.kind)
+  }
+
+  /// A version of a custom resource.
+  init(info: ResourceInfo, custom: CustomVersion, listKind: String, cache: ResourceCache) {
+    self.info = info
+    self.custom = custom
+    self.listKind = listKind
+    self.cache = cache
+    groupResource = GroupResource(group: info.group, resource: info.resource)
+    gvk = GroupVersionKind(group: info.group, version: info.version, kind: info.kind)
+    apiVersion = "\(info.group)/\(info.version)"
+    storedVersion = apiVersion
+    type = nil
+    schema = custom.applySchema(gvk)
+    storedSchema = schema
+    traits = custom.traits
+    storagePrefix = "\(info.resource).\(info.group)"
+    conversion = nil
+    // What is stored carries its type at its end.
+    header = "{\"metadata\":{"
+    headerBytes = Array(header.utf8)
+    columns = [CustomColumns.name] + custom.columns.map(\.column)
   }
 
   /// Key of an object in the cache.
@@ -54,6 +82,12 @@ final class ServedResource: Sendable {
 
   /// The object as this version serves it.
   func served(_ object: CachedObject) -> [UInt8] {
+    if let custom {
+      if custom.trusts(object) { return object.served(header) }
+      // What cannot be converted is shown as it lies there, rather than not at all.
+      guard let live = try? custom.live(object) else { return object.served(header) }
+      return custom.typed(live.served(header))
+    }
     guard let conversion else { return object.served(header) }
     var tree = (try? JSONValue(parsing: object.bytes)) ?? .object([:])
     conversion.fromStored(&tree)
@@ -63,7 +97,7 @@ final class ServedResource: Sendable {
 
   /// A tree of the object in this version, without type and resourceVersion.
   func tree(_ object: CachedObject) throws -> JSONValue {
-    var tree = try JSONValue(parsing: object.bytes)
+    var tree = try JSONValue(parsing: live(object).bytes)
     conversion?.fromStored(&tree)
     return tree
   }

@@ -25,6 +25,7 @@ extension Registry {
       namespace.metadata.labels["kubernetes.io/metadata.name"] = namespace.metadata.name
       namespace.status.phase = "Active"
     }
+    object.with(CustomResourceDefinition.self) { $0.noteStorageVersion() }
     object.with(Secret.self, Self.mergeStringData)
     object.with(PersistentVolume.self) { $0.status.lastPhaseTransitionTime = now() }
     object.with(Job.self, Self.addJobSelector)
@@ -37,6 +38,7 @@ extension Registry {
   }
 
   func prepareForUpdate(_ object: inout LiveObject, _ before: LiveObject, _ context: WriteContext) {
+    object.with(CustomResourceDefinition.self) { if context.subresource.isEmpty { $0.noteStorageVersion() } }
     object.with(Secret.self, Self.mergeStringData)
     if context.subresource != "finalize", let old = before.as(Namespace.self) {
       object.with(Namespace.self) { namespace in

@@ -12,6 +12,8 @@ struct Traits: Sendable {
     case specAndAnnotations
     /// Grows with each change outside of metadata.
     case content
+    /// Grows with each change outside of metadata, status included.
+    case everything
     /// Starts at 1; content is immutable or changes do not count.
     case one
   }

@@ -31,7 +31,9 @@ extension APIServer {
     default: break
     }
     if path == "/api" || path == "/apis" || path.hasPrefix("/api/") || path.hasPrefix("/apis/") {
-      if let response = discovery.answer(path: path, headers: head.headers, query: request.query) { return response }
+      if let response = discovery.documents.answer(path: path, headers: head.headers, query: request.query) {
+        return response
+      }
     }
     if path.hasPrefix("/openapi/"),
       let response = openAPI.answer(path: path, query: request.query, headers: head.headers)
@@ -61,7 +63,7 @@ extension APIServer {
   }
 
   private var indexDocument: [UInt8] {
-    var paths = discovery.paths + health.paths
+    var paths = discovery.documents.paths + health.paths
     paths += [
       "/.well-known/openid-configuration", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version",
     ]

@@ -28,7 +28,7 @@ public final class APIServer: HTTPHandler {
   let certificates: CertificateAuthenticator?
   let authorizer: any Authorizer
   let rbac = RBACAuthorizer()
-  let discovery: DiscoveryDocuments
+  let discovery = LiveDiscovery()
   let openAPI: OpenAPIDocuments
   let health: HealthChecks
   let metrics = RequestMetrics()
@@ -92,9 +92,12 @@ public final class APIServer: HTTPHandler {
       configuration.rbac
       ? AuthorizerChain(authorizers: [PrivilegedGroupAuthorizer(), nodeAuthorizer, rbac]) as any Authorizer
       : AlwaysAllow()
-    discovery = DiscoveryDocuments()
     openAPI = OpenAPIDocuments(version: version)
     kubelets = KubeletProxy(registry: registry, configuration: configuration, logger: logger)
+    registry.custom.follow { [discovery, openAPI] kinds in
+      discovery.set("custom resources", kinds.discovery)
+      openAPI.set(CustomOpenAPI(resources: kinds.all))
+    }
     registry.access.set(authorizer, rbac: configuration.rbac ? rbac : nil)
     registerReviews()
     registerProxies()
@@ -157,6 +160,7 @@ public final class APIServer: HTTPHandler {
     }
     await server?.shutdown(grace: .seconds(2))
     registry.stop()
+    await registry.webhooks.shutdown()
     await kubelets.shutdown()
   }
 

@@ -9,6 +9,7 @@ extension Registry {
     switch info.verb {
     case "get":
       let cached = try existing(resource, info.namespace, info.name)
+      try await resource.prepare([cached])
       return try scaleAnswer(LiveObject(resource, cached: cached), resource, request)
     case "update":
       let context = try WriteContext(resource, request, kind: "UpdateOptions")
@@ -23,7 +24,7 @@ extension Registry {
       try checkPatchOptions(type, request)
       let patch = type == .apply ? try yamlTree(request) : try parsePatch(type, request)
       return try await write(context, request, source: .patch) { old in
-        let present = try self.scaleOf(LiveObject(resource, cached: old))
+        let present = try self.scaleOf(LiveObject(resource, cached: old), resource)
         let tree = try JSONValue(parsing: present.encodedWithType())
         let result =
           type == .apply
@@ -66,21 +67,26 @@ extension Registry {
       var object = try LiveObject(resource, cached: old)
       if !scale.metadata.uid.isEmpty { object.metadata.uid = scale.metadata.uid }
       object.metadata.resourceVersion = scale.metadata.resourceVersion
-      setReplicas(&object, scale.spec.replicas)
+      setReplicas(&object, scale.spec.replicas, resource)
       return object
     }
+    try await resource.prepare([stored])
     return try scaleAnswer(
       LiveObject(resource, cached: stored), resource, request, warnings: context.warnings.all)
   }
 
-  private func setReplicas(_ object: inout LiveObject, _ replicas: Int32) {
+  private func setReplicas(_ object: inout LiveObject, _ replicas: Int32, _ resource: ServedResource) {
+    if case .dynamic(var dynamic) = object, let scale = resource.custom?.scale {
+      CustomScale.set(scale.specReplicasPath, to: .int(Int64(replicas)), in: &dynamic.content)
+      object = .dynamic(dynamic)
+    }
     object.with(Deployment.self) { $0.spec.replicas = replicas }
     object.with(ReplicaSet.self) { $0.spec.replicas = replicas }
     object.with(StatefulSet.self) { $0.spec.replicas = replicas }
     object.with(ReplicationController.self) { $0.spec.replicas = replicas }
   }
 
-  private func scaleOf(_ object: LiveObject) throws -> Scale {
+  private func scaleOf(_ object: LiveObject, _ resource: ServedResource) throws -> Scale {
     var scale = Scale()
     let metadata = object.metadata
     scale.metadata.name = metadata.name
@@ -88,7 +94,16 @@ extension Registry {
     scale.metadata.uid = metadata.uid
     scale.metadata.resourceVersion = metadata.resourceVersion
     scale.metadata.creationTimestamp = metadata.creationTimestamp
-    if let deployment = object.as(Deployment.self) {
+    if case .dynamic(let dynamic) = object, let paths = resource.custom?.scale {
+      guard let replicas = CustomScale.value(at: paths.specReplicasPath, in: dynamic.content)?.intValue else {
+        throw StatusError.internalError("the spec replicas field \(goQuoted(paths.specReplicasPath)) does not exist")
+      }
+      scale.spec.replicas = Int32(clamping: replicas)
+      let present = CustomScale.value(at: paths.statusReplicasPath, in: dynamic.content)?.intValue ?? 0
+      scale.status.replicas = Int32(clamping: present)
+      scale.status.selector =
+        paths.labelSelectorPath.flatMap { CustomScale.value(at: $0, in: dynamic.content)?.stringValue } ?? ""
+    } else if let deployment = object.as(Deployment.self) {
       scale.spec.replicas = deployment.spec.replicas ?? 1
       scale.status.replicas = deployment.status.replicas
       scale.status.selector = deployment.spec.selector.map(selectorText) ?? ""
@@ -112,6 +127,6 @@ extension Registry {
   private func scaleAnswer(
     _ object: LiveObject, _ resource: ServedResource, _ request: ResourceRequest, warnings: [String] = []
   ) throws -> HTTPResponse {
-    jsonResponse(200, try scaleOf(object).encodedWithType(), warnings: warnings)
+    jsonResponse(200, try scaleOf(object, resource).encodedWithType(), warnings: warnings)
   }
 }

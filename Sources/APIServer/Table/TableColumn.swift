@@ -7,6 +7,7 @@ struct TableColumn: Sendable {
   var type: String
   var format: String
   var priority: Int32
+  var description = ""
 
   static func columns(group: String, kind: String) -> [TableColumn] {
     tableColumns(group: group, kind: kind).map {

@@ -80,13 +80,17 @@ extension Registry {
     writer.key("format")
     writer.string(column.format)
     writer.key("description")
-    writer.string("")
+    writer.string(column.description)
     writer.key("priority")
     writer.int(Int64(column.priority))
     writer.endObject()
   }
 
   private func rowOf(_ resource: ServedResource, _ cached: CachedObject, _ now: Time) -> TableRowCells {
+    if let custom = resource.custom {
+      let tree = (try? JSONValue(parsing: resource.live(cached).bytes)) ?? .object([:])
+      return TableRowCells(CustomColumns.cells(tree, custom, CellContext(now: now, registry: self)))
+    }
     guard let object = try? LiveObject(resource, bytes: cached.bytes) else {
       return TableRowCells([.string(cached.name)])
     }

@@ -8,6 +8,11 @@ import Validation
 extension Registry {
   func create(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     let context = try WriteContext(resource, request, kind: "CreateOptions")
+    if resource.custom?.isTerminating == true {
+      var refusal = StatusError.methodNotSupported(resource.groupResource, "create")
+      refusal.message = "create not allowed while custom resource definition is terminating"
+      throw refusal
+    }
     let raw = try decodeBody(resource, request, context.options, context.warnings)
     let object = try object(resource, raw) { try resetStatus(resource, &$0) }
     if !request.info.name.isEmpty, object.metadata.name != request.info.name {
@@ -76,6 +81,8 @@ extension Registry {
       let bytes = apply ? object.stored() : try tracked(object.stored(), old: nil, context)
       let stored = try await commitNew(object.metadata, bytes, context)
       admitted.finish(committed: !context.options.dryRun)
+      // It is written whether or not it can be shown.
+      try? await resource.prepare([stored])
       return stored
     } catch {
       admitted.finish(committed: false)
@@ -99,6 +106,7 @@ extension Registry {
     -> CachedObject
   {
     let resource = context.resource
+    let bytes = try await resource.sealed(bytes)
     let key = resource.key(context.namespace, metadata.name)
     if context.options.dryRun {
       if let taken = resource.cache?.object(key) { throw alreadyExists(context, metadata.name, taken) }
@@ -122,8 +130,11 @@ extension Registry {
     if object.metadata.name.isEmpty {
       errors.append(.required("metadata.name", "name or generateName is required"))
     }
-    if case .typed(let typed) = object {
+    if case .dynamic(let dynamic) = object, context.resource.custom != nil {
+      errors += customErrors(dynamic, old: nil, context)
+    } else if case .typed(let typed) = object {
       for error in validateCreate(typed) where !errors.contains(error) { errors.append(error) }
+      if let definition = typed as? CustomResourceDefinition { errors += definition.versionErrors() }
     } else if !object.metadata.name.isEmpty {
       for problem in Names.isDNS1123Subdomain(object.metadata.name) {
         errors.append(.invalid("metadata.name", object.metadata.name, problem))

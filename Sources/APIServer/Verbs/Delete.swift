@@ -41,7 +41,9 @@ extension Registry {
     let resource = context.resource
     let key = resource.key(context.namespace, context.name)
     while true {
-      guard let old = resource.cache?.object(key) else { throw context.notFound() }
+      guard let present = resource.cache?.object(key) else { throw context.notFound() }
+      try await resource.prepare([present])
+      let old = try resource.live(present)
       let before = try LiveObject(resource, cached: old)
       try checkPreconditions(context, options, before, old)
       let admitted = AdmissionRequest(context, operation: .delete, old: before)
@@ -75,6 +77,11 @@ extension Registry {
     object.metadata.resourceVersion = ""
     var metadata = object.metadata
     metadata.finalizers = options.finalizers(metadata.finalizers)
+    if object.as(CustomResourceDefinition.self) != nil, metadata.deletionTimestamp == nil,
+      !metadata.finalizers.contains(DefinitionController.finalizer)
+    {
+      metadata.finalizers.append(DefinitionController.finalizer)
+    }
     let changedFinalizers = metadata.finalizers != before.metadata.finalizers
     let grace = try gracePeriod(context, options, before)
     let started = metadata.deletionTimestamp != nil
@@ -106,8 +113,15 @@ extension Registry {
     }
     object.metadata = metadata
     object.with(Namespace.self) { $0.status.phase = "Terminating" }
+    if !started {
+      object.with(CustomResourceDefinition.self) {
+        DefinitionNames.set(
+          &$0.status, "Terminating", "True", "InstanceDeletionPending",
+          "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon", now())
+      }
+    }
     if object.isSame(as: before) { return try await isCurrent(old, resource) ? .waiting(old) : nil }
-    let bytes = object.stored()
+    let bytes = try await resource.sealed(object.stored())
     if options.dryRun { return .waiting(cached(context, metadata, bytes, old.revision)) }
     switch try await storage.put(storageKey(resource, old.key), bytes, if: .revision(old.revision), ttl: nil) {
     case .committed(let value, _): return .waiting(cached(context, metadata, bytes, value.modRevision))

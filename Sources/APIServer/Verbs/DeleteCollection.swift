@@ -27,6 +27,7 @@ extension Registry {
         // Somebody else was faster; the aim is reached.
       }
     }
+    try await resource.prepare(objects)
     return try answer(resource, ListPage(objects: objects, revision: hub.clock.current), request)
   }
 }

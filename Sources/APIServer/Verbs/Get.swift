@@ -14,6 +14,7 @@ extension Registry {
   func get(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     let warnings = try await freshen(Freshness(get: request.parameter("resourceVersion")), resource)
     let object = try existing(resource, request.info.namespace, request.info.name)
+    try await resource.prepare([object])
     return try answer(200, resource, object, request, warnings: warnings)
   }
 
@@ -36,7 +37,7 @@ extension Registry {
       if request.form.media == .protobuf, let kind = ProtobufKind.of(resource.gvk) {
         return protobufResponse(status, .bytes(try kind.envelope(object, resource)), warnings: warnings)
       }
-      if resource.conversion == nil {
+      if resource.servesAsStored(object) {
         var response = HTTPResponse(
           status: status,
           body: .slices([

@@ -45,6 +45,7 @@ extension Registry {
     } else {
       page = try await storedPage(resource, query, predicate)
     }
+    try await resource.prepare(page.objects)
     var response = try answer(resource, page, request)
     addWarnings(warnings, to: &response)
     return response
@@ -171,14 +172,16 @@ extension Registry {
         out.append(contentsOf: partialMetadata(object, header: partialMetadataHeader))
       }
     case .object:
-      let head = listHead(resource.info.kind + "List", resource.apiVersion, page)
+      let head = listHead(resource.listKind, resource.apiVersion, page)
       return listResponse(head, page.objects) { object, out in self.appendItem(resource, object, to: &out) }
     }
   }
 
   func appendItem(_ resource: ServedResource, _ object: CachedObject, to out: inout [UInt8]) {
-    if resource.conversion == nil {
+    if resource.servesAsStored(object) {
       object.appendItem(to: &out, header: "{\"metadata\":{")
+    } else if resource.custom != nil {
+      out.append(contentsOf: resource.served(object))
     } else if let tree = try? resource.tree(object) {
       CachedObject(key: object.key, bytes: storedForm(tree), revision: object.revision, index: nil)
         .appendItem(to: &out, header: "{\"metadata\":{")

@@ -21,6 +21,11 @@ enum PatchType: String, Sendable, CaseIterable {
 extension Registry {
   func patch(_ resource: ServedResource, _ request: ResourceRequest) async throws -> HTTPResponse {
     let type = try PatchType.of(request)
+    if type == .strategic, resource.custom != nil {
+      // A custom kind has no strategy to merge by.
+      let others: [PatchType] = [.json, .merge, .apply]
+      throw StatusError.unsupportedMediaType(accepted: others.map(\.rawValue))
+    }
     let context = try WriteContext(resource, request, kind: "PatchOptions")
     try checkPatchOptions(type, request)
     if type == .apply { return try await apply(context, request) }

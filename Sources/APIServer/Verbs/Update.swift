@@ -55,7 +55,9 @@ extension Registry {
     let key = resource.key(context.namespace, context.name)
     var conflicts = 0
     while true {
-      guard let old = resource.cache?.object(key) else { throw context.notFound() }
+      guard let present = resource.cache?.object(key) else { throw context.notFound() }
+      try await resource.prepare([present])
+      let old = try resource.live(present)
       let sent = try change(old)
       let version = sent.metadata.resourceVersion
       if !version.isEmpty, version != "0" {
@@ -117,6 +119,7 @@ extension Registry {
       admitted.finish(committed: written)
       await settle(claims, stored == nil ? .refused : .written)
       if written { await release(before, now: removesItself(object, context) ? nil : object) }
+      if let stored { try? await resource.prepare([stored]) }
       return stored
     } catch {
       admitted.finish(committed: false)
@@ -131,7 +134,9 @@ extension Registry {
   ) async throws -> CachedObject? {
     var object = changed
     let unchanged = object.isSame(as: before)
-    if unchanged, !removesItself(object, context) { return try await confirmed(old, context) }
+    if unchanged, !removesItself(object, context), isStoredAsWanted(old, context) {
+      return try await confirmed(old, context)
+    }
     var bytes = object.stored()
     if bumpGeneration(&object, bytes, before, context, old) { bytes = object.stored() }
     try validateChanged(object, before, context)
@@ -171,6 +176,15 @@ extension Registry {
     }
     try checkName(context, &object)
     guard context.subresource == "status" else { return object }
+    if resource.custom != nil {
+      // Of the metadata only who manages what is taken from what was sent.
+      var metadata = try LiveObject(resource, cached: old).metadata
+      metadata.managedFields = object.metadata.managedFields
+      metadata.resourceVersion = object.metadata.resourceVersion
+      if !object.metadata.uid.isEmpty { metadata.uid = object.metadata.uid }
+      object.metadata = metadata
+      return object
+    }
     if resource.traits.statusUpdateKeepsLabels || resource.info.resource == "pods" {
       let before = try LiveObject(resource, bytes: old.bytes).metadata
       if resource.traits.statusUpdateKeepsLabels {
@@ -196,6 +210,7 @@ extension Registry {
       changed =
         !sameField(bytes, old.bytes, "spec") || object.metadata.annotations != before.metadata.annotations
     case .content: changed = !sameContent(bytes, old.bytes)
+    case .everything: changed = !sameContent(bytes, old.bytes) || !sameField(bytes, old.bytes, "status")
     }
     if changed { object.metadata.generation += 1 }
     return changed
@@ -215,12 +230,17 @@ extension Registry {
       }
     }
     var found: [FieldError] = []
+    if context.subresource.isEmpty, let definition = object.as(CustomResourceDefinition.self) {
+      errors += definition.versionErrors(old: before.as(CustomResourceDefinition.self))
+    }
     switch (context.subresource, object, before) {
     case ("", .typed(let newTyped), .typed(let oldTyped)), ("scale", .typed(let newTyped), .typed(let oldTyped)):
       found = validateUpdate(newTyped, old: oldTyped, subresource: context.subresource)
     case ("status", .typed(let newTyped), .typed(let oldTyped)),
       ("approval", .typed(let newTyped), .typed(let oldTyped)):
       found = validateStatusUpdate(newTyped, old: oldTyped)
+    case (_, .dynamic(let new), .dynamic(let old)) where context.resource.custom != nil:
+      found = customErrors(new, old: old, context)
     default:
       // These paths write what an ordinary update of the kind may not: only metadata is checked here.
       found = validateObjectMetaUpdate(new, old: old)
@@ -234,6 +254,10 @@ extension Registry {
     async throws -> CachedObject?
   {
     let resource = context.resource
+    if !context.options.dryRun, !removesItself(object, context), bytes == old.bytes, isStoredAsWanted(old, context) {
+      return try await confirmed(old, context)
+    }
+    let bytes = try await resource.sealed(bytes)
     if context.options.dryRun { return cached(context, object.metadata, bytes, old.revision) }
     if removesItself(object, context) {
       switch try await storage.delete(storageKey(resource, old.key), if: .revision(old.revision)) {
@@ -241,12 +265,17 @@ extension Registry {
       case .conflict: return nil
       }
     }
-    if bytes == old.bytes { return try await confirmed(old, context) }
     let ttl = resource.traits.secondsToLive.map { _ in configuration.eventSecondsToLive }
     switch try await storage.put(storageKey(resource, old.key), bytes, if: .revision(old.revision), ttl: ttl) {
     case .committed(let value, _): return cached(context, object.metadata, bytes, value.modRevision)
     case .conflict: return nil
     }
+  }
+
+  /// Whether an object lies in the store as it would be stored today; a custom one may lie there in another version.
+  private func isStoredAsWanted(_ old: CachedObject, _ context: WriteContext) -> Bool {
+    guard let custom = context.resource.custom else { return true }
+    return context.resource.cache?.object(old.key).map { custom.isStoredAsWanted($0.bytes) } ?? true
   }
 
   /// The answer to a change that changes nothing; nil when it was compared with a state that is over.

@@ -122,7 +122,10 @@ struct WatchEncoder: Sendable {
     isProtobuf = request.form.media == .protobuf
     kind = isProtobuf && output == .object ? ProtobufKind.of(resource.gvk) : nil
     switch output {
-    case .object: shared = isProtobuf ? "protobuf " + resource.header : resource.header
+    case .object:
+      // Custom kinds carry their type in what is stored: the header is the same for all.
+      let name = resource.custom == nil ? resource.header : "\(resource.apiVersion) \(resource.info.kind)"
+      shared = isProtobuf ? "protobuf " + name : name
     case .partialMetadata: shared = isProtobuf ? "protobuf " + partialMetadataHeader : partialMetadataHeader
     case .table: shared = nil
     }
@@ -138,6 +141,7 @@ struct WatchEncoder: Sendable {
       if predicate.matches(object) { objects.append(object) }
       return true
     }
+    try await resource.prepare(objects)
     var buffer: [UInt8] = []
     for object in objects {
       buffer += try event("ADDED", object)
@@ -152,6 +156,10 @@ struct WatchEncoder: Sendable {
 
   mutating func send(_ items: Deque<Watcher.Item>, to writer: HTTPBodyWriter) async throws {
     guard let first = items.first else { return }
+    if resource.custom?.conversion != nil {
+      try await resource.prepare(
+        items.compactMap { if case .event(let event, let kind) = $0 { event.shown(as: kind) } else { nil } })
+    }
     if items.count == 1, case .event(let event, let kind) = first {
       return try await writer.write(try buffer(event, as: kind))
     }

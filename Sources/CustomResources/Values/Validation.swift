@@ -285,3 +285,39 @@ struct Correlation {
     }
   }
 }
+
+extension StructuralSchema {
+  /// What embedded objects lack: type and a valid name.
+  public func validateEmbedded(_ value: JSONValue, at path: FieldPath = FieldPath()) -> [FieldError] {
+    var errors: [FieldError] = []
+    checkEmbedded(value, path, &errors)
+    return errors
+  }
+
+  private func checkEmbedded(_ value: JSONValue, _ path: FieldPath, _ errors: inout [FieldError]) {
+    if isEmbeddedResource, value.objectValue != nil {
+      for name in ["apiVersion", "kind"] {
+        switch value[name] {
+        case .string(let text): if text.isEmpty { errors.append(.required(path.child(name), "must not be empty")) }
+        case nil: errors.append(.required(path.child(name), "must not be empty"))
+        case .some(let other):
+          errors.append(.typeInvalid(path.child(name), JSONText(other), "must be a string"))
+        }
+      }
+    }
+    switch value {
+    case .object(let members):
+      for name in members.keys.sorted() {
+        guard let member = members[name] else { continue }
+        if let inner = properties[name] {
+          inner.checkEmbedded(member, path.child(name), &errors)
+        } else {
+          additionalProperties?.checkEmbedded(member, path.key(name), &errors)
+        }
+      }
+    case .array(let elements):
+      for (at, element) in elements.enumerated() { items?.checkEmbedded(element, path.index(at), &errors) }
+    default: break
+    }
+  }
+}
