@@ -53,7 +53,8 @@ struct OpenAPIBuilder: Sendable {
 
   private func groupVersion(_ group: String, _ version: String) -> [OpenAPIPath] {
     guard groupVersions.contains(GroupVersion(group: group, version: version)) else { return [] }
-    return OpenAPIPaths(schema: schema, group: group, version: version).paths(resources)
+    let isCustom = custom?.infos.contains { $0.group == group && $0.version == version } ?? false
+    return OpenAPIPaths(schema: schema, group: group, version: version, isCustom: isCustom).paths(resources)
   }
 
   private func root(_ path: String, _ id: String, _ tag: String, _ text: String, _ type: String) -> OpenAPIPath {

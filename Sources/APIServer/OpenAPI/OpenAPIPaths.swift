@@ -6,6 +6,8 @@ struct OpenAPIPaths {
   let schema: SchemaTable
   let group: String
   let version: String
+  /// Custom kinds take no strategic merge patch: clients see from here which patch to send.
+  let isCustom: Bool
   private let listQuery: [OpenAPIParameter]
   private let createQuery: [OpenAPIParameter]
   private let updateQuery: [OpenAPIParameter]
@@ -16,7 +18,8 @@ struct OpenAPIPaths {
   private static let namespace = OpenAPIParameter(name: "namespace", inPath: true)
   private static let name = OpenAPIParameter(name: "name", inPath: true)
 
-  init(schema: SchemaTable, group: String, version: String) {
+  init(schema: SchemaTable, group: String, version: String, isCustom: Bool = false) {
+    self.isCustom = isCustom
     self.schema = schema
     self.group = group
     self.version = version
@@ -163,7 +166,7 @@ struct OpenAPIPaths {
       var patch = operation(
         "patch", "patch\(idPart)\(suffix)", "partially update the \(what)", "patch", gvk, parameters + patchQuery,
         body: .type(OpenAPISchemas.meta + "Patch"), [(200, content), (201, content)])
-      patch.consumes = OpenAPIOperation.patchMediaTypes
+      patch.consumes = OpenAPIOperation.patchMediaTypes.filter { !isCustom || !$0.contains("strategic") }
       operations.append(patch)
     }
     return operations

@@ -98,22 +98,13 @@ final class KubeletProxy: Sendable {
     guard let chosen else {
       throw StatusError.serviceUnavailable("no service port \(goQuoted(port)) found for service \(goQuoted(name))")
     }
-    let slices = registry.list(EndpointSlice.self, namespace: info.namespace).filter {
-      $0.metadata.labels["kubernetes.io/service-name"] == name
-    }
-    var backends: [(String, Int)] = []
-    for slice in slices {
-      for slicePort in slice.ports where slicePort.name ?? "" == chosen.name {
-        guard let number = slicePort.port else { continue }
-        for endpoint in slice.endpoints where endpoint.conditions.ready ?? true {
-          for address in endpoint.addresses { backends.append((address, Int(number))) }
-        }
-      }
-    }
-    guard let backend = backends.randomElement() else {
+    let backends = ServiceBackends(registry: registry)
+    let ready = ServiceBackends.ready(backends.slices(info.namespace, name), port: chosen.name)
+    guard let backend = ready.randomElement() else {
       throw StatusError.serviceUnavailable("no endpoints available for service \(goQuoted(name))")
     }
-    return scheme == "https" ? .https(host: backend.0, port: backend.1) : .http(host: backend.0, port: backend.1)
+    let origin = scheme == "https" ? HTTPOrigin.https : HTTPOrigin.http
+    return origin(backend.host, backend.port)
   }
 
   /// A pod's port: `[scheme:]name[:port]`, by default the first that a container declares.

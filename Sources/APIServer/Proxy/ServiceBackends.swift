@@ -23,27 +23,35 @@ struct ServiceBackends {
     guard let chosen = service.spec.ports.first(where: { $0.port == port }) else {
       throw Unavailable(reason: "ServicePortError", description: "\(what) is not listening on port \(port)")
     }
-    let slices = registry.list(EndpointSlice.self, namespace: namespace).filter {
-      $0.metadata.labels["kubernetes.io/service-name"] == name
-    }
+    let slices = slices(namespace, name)
     guard !slices.isEmpty else {
-      throw Unavailable(
-        reason: "EndpointsNotFound", description: "cannot find endpointslices for \(what)")
+      throw Unavailable(reason: "EndpointsNotFound", description: "cannot find endpointslices for \(what)")
     }
-    var backends: [(String, Int)] = []
-    for slice in slices {
-      for slicePort in slice.ports where slicePort.name ?? "" == chosen.name {
-        guard let number = slicePort.port else { continue }
-        for endpoint in slice.endpoints where endpoint.conditions.ready ?? true {
-          for address in endpoint.addresses { backends.append((address, Int(number))) }
-        }
-      }
-    }
-    guard let backend = backends.randomElement() else {
+    guard let backend = Self.ready(slices, port: chosen.name).randomElement() else {
       throw Unavailable(
         reason: "MissingEndpoints",
         description: "endpoints for \(what) have no addresses with port name \(goQuoted(chosen.name))")
     }
-    return (backend.0, backend.1)
+    return backend
+  }
+
+  func slices(_ namespace: String, _ name: String) -> [EndpointSlice] {
+    registry.list(EndpointSlice.self, namespace: namespace).filter {
+      $0.metadata.labels["kubernetes.io/service-name"] == name
+    }
+  }
+
+  /// The addresses and ports that serve a Service's port of that name.
+  static func ready(_ slices: [EndpointSlice], port name: String) -> [(host: String, port: Int)] {
+    var found: [(host: String, port: Int)] = []
+    for slice in slices {
+      for port in slice.ports where port.name ?? "" == name {
+        guard let number = port.port else { continue }
+        for endpoint in slice.endpoints where endpoint.conditions.ready ?? true {
+          for address in endpoint.addresses { found.append((address, Int(number))) }
+        }
+      }
+    }
+    return found
   }
 }

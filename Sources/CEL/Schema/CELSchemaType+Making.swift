@@ -136,7 +136,8 @@ private struct BuiltInMaker {
       return CELSchemaType(.timestamp, .timestamp, isNullable: true, maxSize: 42, minSerialized: 22)
     case .duration: return CELSchemaType(.string, .string, isNullable: true, maxSize: 32, minSerialized: 4)
     case .quantity: return CELSchemaType(.quantity, .dyn, isNullable: true, maxSize: 64)
-    case .intOrString: return CELSchemaType(.intOrString, .dyn, isNullable: true, maxSize: largestRequest, minSerialized: 1)
+    case .intOrString:
+      return CELSchemaType(.intOrString, .dyn, isNullable: true, maxSize: largestRequest, minSerialized: 1)
     case .any, .fieldsV1, .rawExtension: return CELSchemaType(.dyn, .dyn, isNullable: true, maxSize: largestRequest)
     case .object(let name):
       guard let schema = table.type(named: name) else { return .untyped }
