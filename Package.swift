@@ -86,7 +86,8 @@ let rooms: [Room] = [
   Room(
     name: "APIServer",
     needs: [
-      "API", "Validation", "CustomResources", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams", "Logging", "DequeModule",
+      "API", "Validation", "CustomResources", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams",
+      "Logging", "DequeModule",
       "OrderedCollections", "NIOCore", "Crypto",
     ]),
   Room(name: "Scheduler", needs: ["API", "Client", "Logging", "HeapModule", "DequeModule"]),
