@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 
 from hosts import eventually
 
@@ -28,7 +29,37 @@ def convert(review):
     return {"convertedObjects": request["objects"], "result": {"status": "Success"}}
 
 
-PATHS = {"/convert": convert}
+def patch(*operations):
+    return {"allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(operations).encode()).decode()}
+
+
+def count(review):
+    """Notes how many other entries there are."""
+    data = review["request"]["object"]["data"]
+    return patch({"op": "add", "path": "/data/count", "value": str(len(data))})
+
+
+def mark(review):
+    return patch({"op": "add", "path": "/data/marked", "value": "yes"})
+
+
+def deny(review):
+    """Refuses what has an entry `forbidden`, and warns of the rest."""
+    if "forbidden" in ((review["request"]["object"] or {}).get("data") or {}):
+        return {"allowed": False, "status": {"code": 403, "message": "no such thing here"}}
+    return {"allowed": True, "warnings": ["looked at"]}
+
+
+def never(review):
+    return {"allowed": False}
+
+
+def slow(review):
+    time.sleep(3)
+    return {"allowed": True}
+
+
+PATHS = {f"/{answer.__name__}": answer for answer in (convert, count, mark, deny, never, slow)}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

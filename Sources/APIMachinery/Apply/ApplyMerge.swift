@@ -1,3 +1,33 @@
+/// Puts a configuration over an object as an apply does, without owning anything: what the configuration says wins, the
+/// rest stays. Throws for a configuration that would replace an atomic list, map or struct as a whole.
+public func mergedAsApplied(
+  _ live: JSONValue, _ config: JSONValue, schema: Schema
+) throws(AtomicChange) -> JSONValue {
+  try refuseAtoms(config, .structure(schema), "")
+  return mergedForApply(live, config, .structure(schema))
+}
+
+/// A configuration names something that can only be taken as a whole.
+public struct AtomicChange: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The path to it, such as `.spec.tolerations`.
+  public let path: String
+  public var description: String { "may not mutate atomic arrays, maps or structs: \(path)" }
+}
+
+private func refuseAtoms(_ value: JSONValue, _ shape: Shape, _ path: String) throws(AtomicChange) {
+  switch (shape, value) {
+  case (.leaf, .object), (.leaf, .array): throw AtomicChange(path: path)
+  case (.list(_, let item), .array(let items)):
+    for (index, value) in items.enumerated() { try refuseAtoms(value, .structure(item), "\(path)[\(index)]") }
+  case (.leaf, _), (_, .array): break
+  case (_, .object(let members)):
+    for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+      try refuseAtoms(value, shape.member(name), "\(path).\(name)")
+    }
+  default: break
+  }
+}
+
 /// Puts an applied configuration over the live object: what the configuration says wins, the rest stays.
 func mergedForApply(_ live: JSONValue?, _ config: JSONValue, _ shape: Shape) -> JSONValue {
   guard let live else { return config }

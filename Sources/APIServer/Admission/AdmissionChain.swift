@@ -13,11 +13,16 @@ struct AdmissionRequest: Sendable {
   let user: UserInfo
   let old: LiveObject?
   let warnings: Warnings
+  let context: WriteContext
+  /// The options of the request, as webhooks see them.
+  let options: JSONValue
   /// Called when the change is decided, with whether it was committed.
   private var endings: [@Sendable (Bool) -> Void] = []
 
-  init(_ context: WriteContext, operation: Operation, old: LiveObject?) {
+  init(_ context: WriteContext, operation: Operation, old: LiveObject?, options: JSONValue? = nil) {
     self.operation = operation
+    self.context = context
+    self.options = options ?? context.optionsTree(operation)
     self.old = old
     resource = context.resource
     subresource = context.subresource
@@ -28,6 +33,9 @@ struct AdmissionRequest: Sendable {
   }
 
   mutating func atEnd(_ body: @escaping @Sendable (_ committed: Bool) -> Void) { endings.append(body) }
+
+  /// Notes something for the audit log.
+  var annotate: @Sendable (_ key: String, _ value: String) -> Void { { _, _ in } }
 
   func finish(committed: Bool) { for ending in endings { ending(committed) } }
 
@@ -79,5 +87,24 @@ struct AdmissionChain: Sendable {
 
   func validate(_ object: LiveObject, _ request: AdmissionRequest, _ registry: Registry) throws {
     for plugin in plugins { try plugin.validate(object, request, registry) }
+  }
+}
+
+extension WriteContext {
+  /// The options as an object of their own kind.
+  fileprivate func optionsTree(_ operation: AdmissionRequest.Operation) -> JSONValue {
+    var fields: [String: JSONValue] = ["apiVersion": "meta.k8s.io/v1"]
+    switch operation {
+    case .create: fields["kind"] = "CreateOptions"
+    case .update: fields["kind"] = request.info.verb == "patch" ? "PatchOptions" : "UpdateOptions"
+    case .delete: fields["kind"] = "DeleteOptions"
+    }
+    if options.dryRun { fields["dryRun"] = .array(["All"]) }
+    if operation != .delete {
+      if !options.fieldManager.isEmpty { fields["fieldManager"] = .string(options.fieldManager) }
+      fields["fieldValidation"] = .string(options.fieldValidation.rawValue)
+      if let force = options.force { fields["force"] = .bool(force) }
+    }
+    return .object(fields)
   }
 }

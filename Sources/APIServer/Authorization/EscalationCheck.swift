@@ -13,7 +13,14 @@ final class AccessRules: Sendable {
 
   /// Whether a user may do something.
   func allows(_ user: UserInfo, _ attributes: AuthorizationAttributes) -> Bool {
-    known.withLock { $0 }?.authorizer.allows(user, attributes) ?? true
+    decide(user, attributes).decision == .allowed
+  }
+
+  /// What is decided, and why.
+  func decide(_ user: UserInfo, _ attributes: AuthorizationAttributes) -> (
+    decision: AuthorizationDecision, reason: String
+  ) {
+    known.withLock { $0 }?.authorizer.authorize(user, attributes) ?? (.allowed, "")
   }
 
   var rbac: RBACAuthorizer? { known.withLock { $0 }?.rbac }

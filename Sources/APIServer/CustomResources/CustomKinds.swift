@@ -39,6 +39,11 @@ final class CustomKinds: Sendable {
     state.withLock { state in state.definitions.sorted { $0.key < $1.key }.flatMap(\.value.resources) }
   }
 
+  /// The served versions of one resource.
+  func versions(of resource: GroupResource) -> [ServedResource] {
+    state.withLock { $0.definitions["\(resource.resource).\(resource.group)"]?.resources ?? [] }
+  }
+
   func definition(_ name: String) -> Definition? { state.withLock { $0.definitions[name] } }
 
   /// Serves what a definition says, or nothing of it. Returns whether that is a change.

@@ -29,6 +29,14 @@ extension APIServer {
     return isProxy(info) && info.subresource == "proxy"
   }
 
+  /// Reading a log is reading; everything else here is a connection, which admission may refuse.
+  private func admitConnection(_ request: Admitted) async throws {
+    let info = request.info
+    guard info.subresource != "log", let resource = registry.resource(info.apiGroup, info.apiVersion, info.resource)
+    else { return }
+    try await registry.admitConnection(resource, resourceRequest(request, body: []))
+  }
+
   func target(_ request: Admitted) throws -> ProxyTarget {
     let info = request.info
     let query = request.query
@@ -124,6 +132,7 @@ extension APIServer {
 
   /// Passes an ordinary request on and its answer back, both as they come.
   func proxy(_ admitted: Admitted, _ request: HTTPServerRequest) async throws -> HTTPResponse {
+    try await admitConnection(admitted)
     let target = try target(admitted)
     let subresource = admitted.info.subresource
     if ["exec", "attach", "portforward"].contains(subresource) {
@@ -197,6 +206,7 @@ extension APIServer {
     let result: HTTPUpgradeResult
     let target: ProxyTarget
     do {
+      try await admitConnection(admitted)
       target = try self.target(admitted)
       let outgoing = HTTPClientRequest(
         method: head.method, origin: target.origin, target: target.target,

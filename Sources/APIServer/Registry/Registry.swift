@@ -41,6 +41,7 @@ final class Registry: Sendable {
   let hub: CacheHub
   let watches = WatchTicker()
   let admission: AdmissionChain
+  let dynamicAdmission = DynamicAdmission()
   let access = AccessRules()
   let custom = CustomKinds()
   let webhooks: WebhookCaller
@@ -94,6 +95,7 @@ final class Registry: Sendable {
     if let services = byGroup[GroupResource(group: "", resource: "services")]?.cache {
       addresses.follow(services: services, addresses: resource(IPAddress.self)?.cache)
     }
+    dynamicAdmission.follow(self)
     let definitions = DefinitionController(registry: self)
     definitions.start()
     self.definitions.withLock { $0 = definitions }

@@ -11,7 +11,7 @@ extension Registry {
     let raw = try decodeBody(
       resource, request, outer.options, outer.warnings, kind: Binding.gvk,
       schema: builtInSchema.schema(for: Binding.gvk))
-    let binding: Binding
+    var binding: Binding
     do { binding = try Binding.decode(raw.encoded()) } catch { throw cannotHandle(Binding.gvk, message(error)) }
     var inner = request
     if inner.info.name.isEmpty { inner.info.name = binding.metadata.name }
@@ -19,6 +19,8 @@ extension Registry {
     if !binding.metadata.name.isEmpty, binding.metadata.name != context.name {
       throw StatusError.badRequest("name in URL does not match name in Binding object")
     }
+    inner.info.subresource = "binding"
+    try await admit(&binding, WriteContext(pods, inner, kind: "CreateOptions"))
     try check(binding, context)
     let target = GroupResource(group: "", resource: "pods/binding")
     _ = try await update(context, source: .patch) { cached in

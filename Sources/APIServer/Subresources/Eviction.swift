@@ -10,11 +10,12 @@ extension Registry {
     let raw = try decodeBody(
       resource, request, context.options, context.warnings, kind: Eviction.gvk,
       schema: builtInSchema.schema(for: Eviction.gvk))
-    let eviction: Eviction
+    var eviction: Eviction
     do { eviction = try Eviction.decode(raw.encoded()) } catch { throw cannotHandle(Eviction.gvk, message(error)) }
     if !eviction.metadata.name.isEmpty, eviction.metadata.name != context.name {
       throw StatusError.badRequest("name in URL does not match name in Eviction object")
     }
+    try await admit(&eviction, context)
     var options = DeleteRequest()
     if let sent = eviction.deleteOptions {
       options.gracePeriodSeconds = sent.gracePeriodSeconds

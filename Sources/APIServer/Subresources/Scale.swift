@@ -75,7 +75,7 @@ extension Registry {
       LiveObject(resource, cached: stored), resource, request, warnings: context.warnings.all)
   }
 
-  private func setReplicas(_ object: inout LiveObject, _ replicas: Int32, _ resource: ServedResource) {
+  func setReplicas(_ object: inout LiveObject, _ replicas: Int32, _ resource: ServedResource) {
     if case .dynamic(var dynamic) = object, let scale = resource.custom?.scale {
       CustomScale.set(scale.specReplicasPath, to: .int(Int64(replicas)), in: &dynamic.content)
       object = .dynamic(dynamic)
@@ -86,7 +86,7 @@ extension Registry {
     object.with(ReplicationController.self) { $0.spec.replicas = replicas }
   }
 
-  private func scaleOf(_ object: LiveObject, _ resource: ServedResource) throws -> Scale {
+  func scaleOf(_ object: LiveObject, _ resource: ServedResource) throws -> Scale {
     var scale = Scale()
     let metadata = object.metadata
     scale.metadata.name = metadata.name

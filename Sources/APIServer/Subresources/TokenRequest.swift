@@ -49,6 +49,7 @@ extension Registry {
     }
     if sent.spec.expirationSeconds == nil { sent.spec.expirationSeconds = 3600 }
     if configuration.nodeRestriction { try NodeRestriction().check(sent, context, self) }
+    try await admit(&sent, context)
     try check(sent)
     if sent.spec.audiences.isEmpty { sent.spec.audiences = tokenIssuer.defaultAudiences }
     var claims = ServiceAccountTokenClaims(

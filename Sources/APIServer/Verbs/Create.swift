@@ -70,13 +70,18 @@ extension Registry {
     try await awaitServiceAccount(object, context)
     var admitted = AdmissionRequest(context, operation: .create, old: nil)
     try admission.mutate(&object, &admitted, self)
+    try await dynamicAdmission.mutate(&object, admitted, self) { object in
+      object = self.defaulted(object)
+      try self.admission.mutate(&object, &admitted, self)
+    }
     // Only pods get parts from admission that have defaults of their own.
-    if object.as(Pod.self) != nil { object = defaulted(object) }
+    if object.as(Pod.self) != nil || dynamicAdmission.mayMutate { object = defaulted(object) }
     var claims = ServiceClaims()
     do {
       try await allocateForCreate(&object, context, &claims)
       try validateNew(object, context)
       try admission.validate(object, admitted, self)
+      try await dynamicAdmission.validate(object, admitted, self)
       object.metadata.managedFields = sentFields
       let bytes = apply ? object.stored() : try tracked(object.stored(), old: nil, context)
       let stored = try await commitNew(object.metadata, bytes, context)
@@ -135,6 +140,7 @@ extension Registry {
     } else if case .typed(let typed) = object {
       for error in validateCreate(typed) where !errors.contains(error) { errors.append(error) }
       if let definition = typed as? CustomResourceDefinition { errors += definition.versionErrors() }
+      errors += ExpressionChecks.errors(typed, old: nil)
     } else if !object.metadata.name.isEmpty {
       for problem in Names.isDNS1123Subdomain(object.metadata.name) {
         errors.append(.invalid("metadata.name", object.metadata.name, problem))

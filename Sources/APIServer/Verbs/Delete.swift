@@ -46,8 +46,13 @@ extension Registry {
       let old = try resource.live(present)
       let before = try LiveObject(resource, cached: old)
       try checkPreconditions(context, options, before, old)
-      let admitted = AdmissionRequest(context, operation: .delete, old: before)
+      let admitted = AdmissionRequest(context, operation: .delete, old: before, options: options.tree)
       try admission.validate(before, admitted, self)
+      if dynamicAdmission.mayMutate {
+        var view = try AdmissionView(admitted, nil, self)
+        try await dynamicAdmission.mutate(&view, admitted, self)
+      }
+      try await dynamicAdmission.validate(nil, admitted, self)
       if let outcome = try await deleteOnce(context, options, before, old) { return outcome }
       try await awaitChange(of: old, resource)
     }

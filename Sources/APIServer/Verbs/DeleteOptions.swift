@@ -66,6 +66,20 @@ struct DeleteRequest: Sendable {
     if !errors.isEmpty { throw StatusError.invalid(group: "meta.k8s.io", kind: "DeleteOptions", name: "", errors) }
   }
 
+  /// The options as webhooks see them.
+  var tree: JSONValue {
+    var fields: [String: JSONValue] = ["kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"]
+    if let gracePeriodSeconds { fields["gracePeriodSeconds"] = .int(gracePeriodSeconds) }
+    if let propagation { fields["propagationPolicy"] = .string(propagation.rawValue) }
+    if let orphanDependents { fields["orphanDependents"] = .bool(orphanDependents) }
+    if dryRun { fields["dryRun"] = .array(["All"]) }
+    var preconditions: [String: JSONValue] = [:]
+    if let uid { preconditions["uid"] = .string(uid) }
+    if let resourceVersion { preconditions["resourceVersion"] = .string(resourceVersion) }
+    if !preconditions.isEmpty { fields["preconditions"] = .object(preconditions) }
+    return .object(fields)
+  }
+
   /// The object's finalizers once the propagation policy has had its say.
   func finalizers(_ present: [String]) -> [String] {
     let orphan = "orphan"

@@ -111,6 +111,13 @@ extension Registry {
 
     var admitted = AdmissionRequest(context, operation: .update, old: before)
     try admission.mutate(&object, &admitted, self)
+    if dynamicAdmission.mayMutate, context.subresource != "binding" {
+      try await dynamicAdmission.mutate(&object, admitted, self) { object in
+        object = self.defaulted(object)
+        try self.admission.mutate(&object, &admitted, self)
+      }
+      object = defaulted(object)
+    }
     var claims = ServiceClaims()
     do {
       try await allocateForUpdate(&object, before, context, &claims)
@@ -135,12 +142,14 @@ extension Registry {
     var object = changed
     let unchanged = object.isSame(as: before)
     if unchanged, !removesItself(object, context), isStoredAsWanted(old, context) {
+      if context.subresource != "binding" { try await dynamicAdmission.validate(object, admitted, self) }
       return try await confirmed(old, context)
     }
     var bytes = object.stored()
     if bumpGeneration(&object, bytes, before, context, old) { bytes = object.stored() }
     try validateChanged(object, before, context)
     try admission.validate(object, admitted, self)
+    if context.subresource != "binding" { try await dynamicAdmission.validate(object, admitted, self) }
     // A binding is the scheduler's word, not a field it manages.
     if !apply, context.subresource != "binding" { bytes = try tracked(bytes, old: old.bytes, context) }
     return try await commit(object, bytes, context, old)
@@ -232,6 +241,9 @@ extension Registry {
     var found: [FieldError] = []
     if context.subresource.isEmpty, let definition = object.as(CustomResourceDefinition.self) {
       errors += definition.versionErrors(old: before.as(CustomResourceDefinition.self))
+    }
+    if context.subresource.isEmpty, case .typed(let new) = object, case .typed(let old) = before {
+      errors += ExpressionChecks.errors(new, old: old)
     }
     switch (context.subresource, object, before) {
     case ("", .typed(let newTyped), .typed(let oldTyped)), ("scale", .typed(let newTyped), .typed(let oldTyped)):

@@ -14,6 +14,8 @@ struct WriteContext: Sendable {
   let name: String
   let subresource: String
   let user: UserInfo
+  /// Whether the server makes the change by itself: nobody is asked about it.
+  let isInternal: Bool
 
   init(_ resource: ServedResource, _ request: ResourceRequest, kind: String) throws {
     self.resource = resource
@@ -23,6 +25,7 @@ struct WriteContext: Sendable {
     name = request.info.name
     subresource = request.info.subresource
     user = request.user
+    isInternal = false
   }
 
   /// For a change that the server makes by itself.
@@ -32,6 +35,7 @@ struct WriteContext: Sendable {
     self.name = name
     self.subresource = subresource
     user = .apiServer
+    isInternal = true
     var options = WriteOptions()
     options.fieldManager = "kube-apiserver"
     options.fieldValidation = .ignore

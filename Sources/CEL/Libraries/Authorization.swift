@@ -12,6 +12,9 @@ public struct CELAuthorizationRequest: Sendable, Hashable {
   public var labelSelector = ""
   /// The service account that is asked about in place of the request's user.
   public var serviceAccount: ServiceAccount?
+
+  public init() {}
+
   public struct ServiceAccount: Sendable, Hashable {
     public var namespace: String
     public var name: String

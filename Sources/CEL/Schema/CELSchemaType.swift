@@ -212,6 +212,10 @@ extension CELValue {
         var out: [String: JSONValue] = [:]
         for (name, value) in fields { out[name] = try value.json() }
         return .object(out)
+      case .deferred(let fields):
+        var out: [String: JSONValue] = [:]
+        for name in fields.names { out[name] = try fields.value(name)?.json() }
+        return .object(out)
       }
     case .optional(let inner):
       guard let inner else { throw CELError("optional.none() dereference") }

@@ -1,4 +1,5 @@
 public import APIMachinery
+import Synchronization
 
 /// A value of the Common Expression Language.
 public enum CELValue: Sendable {
@@ -228,6 +229,7 @@ public final class CELObject: Sendable {
   enum Content: Sendable {
     case fields([String: CELValue])
     case json([String: JSONValue], CELSchemaType)
+    case deferred(DeferredFields)
   }
   /// The name of its type.
   public let typeName: String
@@ -245,6 +247,12 @@ public final class CELObject: Sendable {
     content = .json(json, schema)
   }
 
+  /// Of fields whose values are found when they are first asked for, each once.
+  public init(typeName: String, deferred: [String: @Sendable () -> Result<CELValue, CELError>]) {
+    self.typeName = typeName
+    content = .deferred(DeferredFields(deferred))
+  }
+
   /// A field's value; nil where it is not set.
   public func field(_ name: String) throws(CELError) -> CELValue? {
     switch content {
@@ -252,6 +260,7 @@ public final class CELObject: Sendable {
     case .json(let members, let schema):
       guard let field = schema.field(name), let value = members[field.jsonName] else { return nil }
       return try CELValue(json: value, schema: field.type)
+    case .deferred(let fields): return try fields.value(name)
     }
   }
 
@@ -260,6 +269,7 @@ public final class CELObject: Sendable {
     switch content {
     case .fields(let fields): fields[name] != nil
     case .json(let members, let schema): schema.field(name).map { members[$0.jsonName] != nil } ?? false
+    case .deferred(let fields): fields.names.contains(name)
     }
   }
 
@@ -268,6 +278,27 @@ public final class CELObject: Sendable {
     switch content {
     case .fields(let fields): fields.keys.sorted()
     case .json(let members, let schema): schema.fieldNames.filter { has($0) && members.count > 0 }
+    case .deferred(let fields): fields.names
     }
+  }
+}
+
+/// Fields that are computed on demand.
+final class DeferredFields: Sendable {
+  let names: [String]
+  private let makers: [String: @Sendable () -> Result<CELValue, CELError>]
+  private let known = Mutex<[String: Result<CELValue, CELError>]>([:])
+
+  init(_ makers: [String: @Sendable () -> Result<CELValue, CELError>]) {
+    self.makers = makers
+    names = makers.keys.sorted()
+  }
+
+  func value(_ name: String) throws(CELError) -> CELValue? {
+    if let result = known.withLock({ $0[name] }) { return try result.get() }
+    guard let make = makers[name] else { return nil }
+    let result = make()
+    known.withLock { $0[name] = result }
+    return try result.get()
   }
 }
