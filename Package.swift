@@ -69,6 +69,7 @@ let rooms: [Room] = [
   Room(name: "API", needs: ["APIMeta", "APICore", "APIGroups", "APISchema", "APIMachinery"]),
   Room(name: "Validation", needs: ["API"]),
   Room(name: "CustomResources", needs: ["CEL", "APIMachinery"]),
+  Room(name: "Quota", needs: ["API"]),
   // Clients
   Room(
     name: "HTTP",
@@ -86,12 +87,12 @@ let rooms: [Room] = [
   Room(
     name: "APIServer",
     needs: [
-      "API", "Validation", "CustomResources", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams",
+      "API", "Validation", "CustomResources", "Quota", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams",
       "Logging", "DequeModule",
       "OrderedCollections", "NIOCore", "Crypto",
     ]),
   Room(name: "Scheduler", needs: ["API", "Client", "Logging", "HeapModule", "DequeModule"]),
-  Room(name: "ControllerManager", needs: ["API", "Client", "PKI", "Logging"]),
+  Room(name: "ControllerManager", needs: ["API", "Quota", "Client", "PKI", "Logging"]),
   Room(
     name: "ContainerRuntime",
     needs: ["CRI", "GRPC", "Linux", "APIMachinery", "Logging", "SwiftProtobuf", "Crypto"]),
@@ -125,6 +126,7 @@ let rooms: [Room] = [
   Room(name: "ProtobufTests", needs: ["Protobuf", "API", "APISchema", "APIMachinery"], kind: .tests),
   Room(name: "APITests", needs: ["API"], kind: .tests),
   Room(name: "CustomResourcesTests", needs: ["CustomResources", "APIMachinery"], kind: .tests),
+  Room(name: "QuotaTests", needs: ["Quota", "API"], kind: .tests),
   Room(name: "ValidationTests", needs: ["Validation", "API"], kind: .tests),
   Room(name: "StorageTests", needs: ["Storage", "StorageSQLite"], kind: .tests),
   Room(

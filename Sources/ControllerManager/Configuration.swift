@@ -28,6 +28,8 @@ extension ControllerManager {
     public var podGCPeriod: Duration = .seconds(20)
     /// How long a node must be missing before its pods are collected.
     public var podGCQuarantine: Duration = .seconds(40)
+    /// How often quotas are counted again though nothing seems to have changed.
+    public var quotaSyncPeriod: Duration = .seconds(300)
     /// How many endpoints a slice holds.
     public var maxEndpointsPerSlice = 100
     /// How often the garbage collector asks what kinds there are.

@@ -57,6 +57,7 @@ extension ControllerManager {
       "clusterrole-aggregation-controller", "clusterrole-aggregation-controller",
       { ClusterRoleAggregationController($0) }
     ),
+    ("resourcequota-controller", "resourcequota-controller", { ResourceQuotaController($0) }),
     ("namespace-controller", "namespace-controller", { NamespaceController($0) }),
     ("garbage-collector-controller", "generic-garbage-collector", { GarbageCollector($0) }),
   ]

@@ -205,5 +205,97 @@ class Policies(unittest.TestCase):
         self.assertIn("must evaluate to bool", done.stderr)
 
 
+class Quotas(unittest.TestCase):
+    def used(self, name, namespace):
+        status = cluster.get("resourcequota", name, "-n", namespace).get("status", {})
+        return status.get("used")
+
+    def test_counts_and_refuses(self):
+        namespace("counted")
+        apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": "counted"}, "spec": {
+            "hard": {"configmaps": "3", "services.nodeports": "1", "count/deployments.apps": "1"}}})
+        # Every namespace has kube-root-ca.crt.
+        eventually(lambda: self.used("few", "counted") == {
+            "configmaps": "1", "services.nodeports": "0", "count/deployments.apps": "0"}, 20, what="the first count")
+        for name in ("one", "two"):
+            cluster.kubectl("create", "configmap", name, "-n", "counted")
+        done = cluster.kubectl("create", "configmap", "three", "-n", "counted", check=False)
+        self.assertIn('configmaps "three" is forbidden: exceeded quota: few, requested: configmaps=1, used: configmaps=3, '
+                      "limited: configmaps=3", done.stderr)
+        cluster.kubectl("create", "deployment", "a", "--image=none", "--replicas=0", "-n", "counted")
+        done = cluster.kubectl("create", "deployment", "b", "--image=none", "-n", "counted", check=False)
+        self.assertIn("exceeded quota: few", done.stderr)
+        cluster.kubectl("delete", "configmap", "one", "-n", "counted")
+        eventually(lambda: self.used("few", "counted")["configmaps"] == "2", 20, what="counted again")
+        cluster.kubectl("create", "configmap", "three", "-n", "counted")
+        cluster.kubectl("create", "service", "nodeport", "s", "--tcp=80", "-n", "counted")
+        done = cluster.kubectl("create", "service", "nodeport", "t", "--tcp=80", "-n", "counted", check=False)
+        self.assertIn("requested: services.nodeports=1, used: services.nodeports=1", done.stderr)
+
+    def test_pods_and_scopes(self):
+        namespace("budget")
+        apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "cpu", "namespace": "budget"}, "spec": {
+            "hard": {"requests.cpu": "1", "pods": "5"}, "scopes": ["NotBestEffort"]}})
+        eventually(lambda: self.used("cpu", "budget") == {"requests.cpu": "0", "pods": "0"}, 20, what="the first count")
+
+        def pod(name, **resources):
+            return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "budget"}, "spec": {
+                "nodeSelector": {"no": "such"},
+                "containers": [{"name": "c", "image": "none", "resources": resources}]}}
+
+        eventually(lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", "budget", check=False).returncode == 0,
+                   20, what="the account")
+        apply(pod("effortless"))
+        apply(pod("small", requests={"cpu": "700m"}))
+        done = apply(pod("large", requests={"cpu": "400m"}), check=False)
+        self.assertIn("exceeded quota: cpu, requested: requests.cpu=400m, used: requests.cpu=700m, limited: requests.cpu=1",
+                      done.stderr)
+        done = apply(pod("silent", requests={"memory": "1Mi"}), check=False)
+        self.assertIn("failed quota: cpu: must specify requests.cpu for: c", done.stderr)
+        self.assertEqual(self.used("cpu", "budget"), {"requests.cpu": "700m", "pods": "1"})
+        cluster.kubectl("delete", "pod", "small", "-n", "budget")
+        eventually(lambda: self.used("cpu", "budget") == {"requests.cpu": "0", "pods": "0"}, 30, what="counted again")
+
+    def test_custom_resources_are_counted(self):
+        namespace("fleet")
+        apply({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+               "metadata": {"name": "boats.sea.example.com"}, "spec": {
+                   "group": "sea.example.com", "scope": "Namespaced", "names": {"plural": "boats", "kind": "Boat"},
+                   "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
+                       "openAPIV3Schema": {"type": "object"}}}]}})
+        cluster.kubectl("wait", "--for=condition=Established", "crd/boats.sea.example.com", "--timeout=10s")
+        apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "boats", "namespace": "fleet"},
+               "spec": {"hard": {"count/boats.sea.example.com": "1"}}})
+        eventually(lambda: self.used("boats", "fleet") == {"count/boats.sea.example.com": "0"}, 20, what="the first count")
+
+        def boat(name):
+            return {"apiVersion": "sea.example.com/v1", "kind": "Boat", "metadata": {"name": name, "namespace": "fleet"}}
+
+        apply(boat("one"))
+        done = apply(boat("two"), check=False)
+        self.assertIn('boats.sea.example.com "two" is forbidden: exceeded quota: boats', done.stderr)
+        cluster.kubectl("delete", "boat", "one", "-n", "fleet")
+        eventually(lambda: self.used("boats", "fleet") == {"count/boats.sea.example.com": "0"}, 20, what="counted again")
+
+
+class PodSecurity(unittest.TestCase):
+    def test_levels(self):
+        enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+        namespace("guarded", **enforce)
+        done = cluster.kubectl("create", "deployment", "loose", "--image=none", "-n", "guarded")
+        self.assertIn('Warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false', done.stderr)
+        eventually(lambda: "is forbidden: violates PodSecurity" in json.dumps(
+            cluster.get("deployment", "loose", "-n", "guarded")["status"].get("conditions", [])), 20, what="the refusal")
+        namespace("loose")
+        eventually(lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", "loose", check=False).returncode == 0,
+                   20, what="the account")
+        apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shared", "namespace": "loose"}, "spec": {
+            "hostNetwork": True, "nodeSelector": {"no": "such"}, "containers": [{"name": "c", "image": "none"}]}})
+        done = cluster.kubectl("label", "namespace", "loose", "pod-security.kubernetes.io/enforce=baseline")
+        self.assertIn('existing pods in namespace "loose" violate the new PodSecurity enforce level "baseline:latest"',
+                      done.stderr)
+        self.assertIn("shared: host namespaces", done.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

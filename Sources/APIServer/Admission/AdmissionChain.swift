@@ -77,6 +77,7 @@ struct AdmissionChain: Sendable {
     let rest: [any AdmissionPlugin] = [
       TaintNodesByCondition(), PriorityAdmission(), DefaultTolerationSeconds(), DefaultStorageClass(),
       DefaultIngressClass(), StorageObjectInUseProtection(), RuntimeClassAdmission(), LimitRanger(),
+      PodSecurityAdmission(),
     ]
     return AdmissionChain(plugins: first + restriction + rest)
   }

@@ -82,6 +82,7 @@ extension Registry {
       try validateNew(object, context)
       try admission.validate(object, admitted, self)
       try await dynamicAdmission.validate(object, admitted, self)
+      try await ResourceQuotaAdmission(registry: self).admit(object, admitted)
       object.metadata.managedFields = sentFields
       let bytes = apply ? object.stored() : try tracked(object.stored(), old: nil, context)
       let stored = try await commitNew(object.metadata, bytes, context)

@@ -150,6 +150,7 @@ extension Registry {
     try validateChanged(object, before, context)
     try admission.validate(object, admitted, self)
     if context.subresource != "binding" { try await dynamicAdmission.validate(object, admitted, self) }
+    try await ResourceQuotaAdmission(registry: self).admit(object, admitted)
     // A binding is the scheduler's word, not a field it manages.
     if !apply, context.subresource != "binding" { bytes = try tracked(bytes, old: old.bytes, context) }
     return try await commit(object, bytes, context, old)
