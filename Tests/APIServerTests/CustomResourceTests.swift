@@ -95,7 +95,7 @@ private func cronTab(_ name: String, _ spec: String = #""cron":"* * * * *""#, mo
       let list = try await harness.call("GET", "/apis/stable.example.com/v1/crontabs").json()
       #expect(list["kind"] == "CronTabList")
       #expect(list["items"]?.arrayValue == [made])
-      let beta = try await harness.call("GET", "/apis/stable.example.com/v1beta1/namespaces/default/crontabs/a")
+      let beta = await harness.call("GET", "/apis/stable.example.com/v1beta1/namespaces/default/crontabs/a")
       #expect(try beta.json()["apiVersion"] == "stable.example.com/v1beta1")
       #expect(beta.headers["warning"] == #"299 - "stable.example.com/v1beta1 CronTab is deprecated""#)
       let gone = await harness.call("DELETE", crontabs + "/a")

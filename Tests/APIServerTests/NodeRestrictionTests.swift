@@ -11,7 +11,7 @@ import Testing
 
   private func with(_ body: (RegistryHarness) async throws -> Void) async throws {
     var configuration = RegistryConfiguration()
-    configuration.nodeRestriction = true
+    configuration.enabledPlugins = ["NodeRestriction"]
     try await RegistryHarness.with(configuration) { harness in
       try await harness.serviceAccount()
       for name in ["n1", "n2"] {

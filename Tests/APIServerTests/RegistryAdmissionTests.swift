@@ -10,7 +10,7 @@ import Testing
 
   @Test func kubeletsKeepToTheirNode() async throws {
     var configuration = RegistryConfiguration()
-    configuration.nodeRestriction = true
+    configuration.enabledPlugins = ["NodeRestriction"]
     try await RegistryHarness.with(configuration) { harness in
       let other = await harness.call("POST", "/api/v1/nodes", #"{"metadata":{"name":"n2"}}"#, user: kubelet)
       #expect(other.status == 403)

@@ -70,16 +70,32 @@ extension AdmissionPlugin {
 struct AdmissionChain: Sendable {
   let plugins: [any AdmissionPlugin]
 
-  /// What upstream enables by default, as far as it is here; node restriction is asked for, as upstream has it.
-  static func standard(nodeRestriction: Bool) -> AdmissionChain {
-    let first: [any AdmissionPlugin] = [EscalationCheck(), NamespaceLifecycle(), ServiceAccountAdmission()]
-    let restriction: [any AdmissionPlugin] = nodeRestriction ? [NodeRestriction()] : []
-    let rest: [any AdmissionPlugin] = [
-      TaintNodesByCondition(), PriorityAdmission(), DefaultTolerationSeconds(), DefaultStorageClass(),
-      DefaultIngressClass(), StorageObjectInUseProtection(), RuntimeClassAdmission(), LimitRanger(),
-      PodSecurityAdmission(),
-    ]
-    return AdmissionChain(plugins: first + restriction + rest)
+  /// Every plugin that can wait for nothing, by upstream's name and in upstream's order. Policies, webhooks and quotas
+  /// follow them.
+  static let all: [(name: String, plugin: any AdmissionPlugin, isDefault: Bool)] = [
+    ("NamespaceExists", NamespaceExists(), false), ("NamespaceLifecycle", NamespaceLifecycle(), true),
+    ("AlwaysPullImages", AlwaysPullImages(), false), ("ServiceAccount", ServiceAccountAdmission(), true),
+    ("NodeRestriction", NodeRestriction(), false), ("TaintNodesByCondition", TaintNodesByCondition(), true),
+    ("PodNodeSelector", PodNodeSelector(), false), ("Priority", PriorityAdmission(), true),
+    ("DefaultTolerationSeconds", DefaultTolerationSeconds(), true),
+    ("ExtendedResourceToleration", ExtendedResourceToleration(), false),
+    ("DefaultStorageClass", DefaultStorageClass(), true), ("DefaultIngressClass", DefaultIngressClass(), true),
+    ("StorageObjectInUseProtection", StorageObjectInUseProtection(), true),
+    ("OwnerReferencesPermissionEnforcement", OwnerReferencesPermissionEnforcement(), false),
+    ("PersistentVolumeClaimResize", PersistentVolumeClaimResize(), true),
+    ("RuntimeClass", RuntimeClassAdmission(), true), ("LimitRanger", LimitRanger(), true),
+    ("LimitPodHardAntiAffinityTopology", LimitPodHardAntiAffinityTopology(), false),
+    ("PodSecurity", PodSecurityAdmission(), true), ("CertificateApproval", CertificateApproval(), true),
+    ("CertificateSigning", CertificateSigning(), true), ("ClusterTrustBundleAttest", ClusterTrustBundleAttest(), true),
+    ("CertificateSubjectRestriction", CertificateSubjectRestriction(), true),
+    ("DenyServiceExternalIPs", DenyServiceExternalIPs(), false), ("AlwaysDeny", AlwaysDeny(), false),
+  ]
+
+  /// Upstream's default plugins, without those that are disabled and with those that are asked for.
+  init(enabled: Set<String> = [], disabled: Set<String> = []) {
+    plugins =
+      [EscalationCheck()]
+      + Self.all.filter { enabled.contains($0.name) || ($0.isDefault && !disabled.contains($0.name)) }.map(\.plugin)
   }
 
   func mutate(_ object: inout LiveObject, _ request: inout AdmissionRequest, _ registry: Registry) throws {

@@ -19,8 +19,11 @@ struct RegistryConfiguration: Sendable {
   var minRequestTimeout = 1800
   var bookmarkInterval = 60
   var eventSecondsToLive = 3600
+  /// Admission plugins beside and without the default ones, by upstream's names.
+  var enabledPlugins: Set<String> = []
+  var disabledPlugins: Set<String> = []
   /// Whether kubelets are kept to their own node and pods.
-  var nodeRestriction = false
+  var nodeRestriction: Bool { enabledPlugins.contains("NodeRestriction") }
   /// How often, a tenth of a second apart, a new pod's missing service account is looked for.
   var serviceAccountRetries = 10
   /// How long another server that starts at the same time may take to make the `kubernetes` Service.
@@ -41,7 +44,7 @@ final class Registry: Sendable {
   let hub: CacheHub
   let watches = WatchTicker()
   let admission: AdmissionChain
-  let dynamicAdmission = DynamicAdmission()
+  let dynamicAdmission: DynamicAdmission
   let access = AccessRules()
   let custom = CustomKinds()
   let webhooks: WebhookCaller
@@ -85,7 +88,8 @@ final class Registry: Sendable {
     self.byKind = byKind
     addresses = try ServiceAllocator(
       range: configuration.serviceClusterIPRange, ports: configuration.serviceNodePortRange)
-    admission = AdmissionChain.standard(nodeRestriction: configuration.nodeRestriction)
+    admission = AdmissionChain(enabled: configuration.enabledPlugins, disabled: configuration.disabledPlugins)
+    dynamicAdmission = DynamicAdmission(disabled: configuration.disabledPlugins)
   }
 
   /// Fills the caches, then makes what every cluster has: system namespaces, priority classes and the

@@ -65,7 +65,8 @@ public final class APIServer: HTTPHandler {
     if configuration.port != 0 { settings.securePort = configuration.port }
     settings.eventSecondsToLive = configuration.eventSecondsToLive
     settings.minRequestTimeout = configuration.minRequestTimeoutSeconds
-    settings.nodeRestriction = configuration.nodeRestriction
+    settings.enabledPlugins = configuration.enabledAdmissionPlugins
+    settings.disabledPlugins = configuration.disabledAdmissionPlugins
     registry = try Registry(
       storage: storage, configuration: settings,
       tokenIssuer: tokens.map {

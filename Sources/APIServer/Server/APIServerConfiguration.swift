@@ -43,8 +43,15 @@ public struct APIServerConfiguration: Sendable {
   /// False allows everybody everything.
   public var rbac = true
 
-  /// Whether the admission plugin NodeRestriction is on.
-  public var nodeRestriction = false
+  /// Admission plugins that run beside the default ones, by upstream's names.
+  public var enabledAdmissionPlugins: Set<String> = []
+  /// Default admission plugins that do not run.
+  public var disabledAdmissionPlugins: Set<String> = []
+  /// Every admission plugin there is, by upstream's names.
+  public static let admissionPlugins = Set(AdmissionChain.all.map(\.name)).union([
+    "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "PodTopologyLabels", "ResourceQuota",
+    "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
+  ])
 
   /// Identify this server to kubelets.
   public var kubeletClientCertificateFile: String?

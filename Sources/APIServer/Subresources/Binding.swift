@@ -24,9 +24,9 @@ extension Registry {
     try check(binding, context)
     let target = GroupResource(group: "", resource: "pods/binding")
     _ = try await update(context, source: .patch) { cached in
-      var object = try LiveObject(pods, cached: cached)
-      object.metadata.resourceVersion = ""
-      guard var pod = object.as(Pod.self) else { throw context.notFound() }
+      var live = try LiveObject(pods, cached: cached)
+      live.metadata.resourceVersion = ""
+      guard var pod = live.as(Pod.self) else { throw context.notFound() }
       if !binding.metadata.uid.isEmpty, binding.metadata.uid != pod.metadata.uid {
         throw StatusError.conflict(
           target, context.name,
@@ -47,14 +47,16 @@ extension Registry {
       }
       pod.spec.nodeName = binding.target.name
       for (key, value) in binding.metadata.annotations { pod.metadata.annotations[key] = value }
+      if dynamicAdmission.labelsTopology {
+        PodTopologyLabels.label(&pod, as: object(Node.self, name: pod.spec.nodeName))
+      }
       _ = pod.status.conditions.set(
         PodCondition {
           $0.type = "PodScheduled"
           $0.status = "True"
           $0.observedGeneration = pod.metadata.generation
         }, now: now())
-      object = .typed(pod)
-      return object
+      return .typed(pod)
     }
     return jsonResponse(201, plainSuccess(201))
   }

@@ -71,7 +71,7 @@ struct APIServerCommand: ComponentCommand {
     .flag("anonymous-auth", true, "Whether a request without credentials is system:anonymous."),
     .text("token-auth-file", "", "Lines of token,user,uid,\"groups\"."),
     .list("enable-admission-plugins", "", "Plugins to run beside those that run by default."),
-    .list("disable-admission-plugins", "", "Must be empty."),
+    .list("disable-admission-plugins", "", "Plugins that run by default and are not to run."),
     .text("requestheader-client-ca-file", "", "Published for extension servers; a front proxy is not served yet."),
     .list("requestheader-allowed-names", "", "Published for extension servers."),
     .list("requestheader-username-headers", "", "Published for extension servers."),
@@ -153,17 +153,14 @@ struct APIServerCommand: ComponentCommand {
       throw FlagError(
         "--authorization-mode=\(other.sorted().joined(separator: ",")) is not served: Node,RBAC or AlwaysAllow")
     }
-    guard values.list("disable-admission-plugins").isEmpty else {
-      throw FlagError("--disable-admission-plugins is not served by apus: the default plugins always run")
-    }
     guard values.text("endpoint-reconciler-type") == "lease" else {
       throw FlagError("--endpoint-reconciler-type must be lease")
     }
-    let plugins = values.list("enable-admission-plugins")
-    if let other = plugins.first(where: { !Self.admissionPlugins.contains($0) }) {
-      throw FlagError("enable-admission-plugins plugin \"\(other)\" is unknown")
+    settings.enabledAdmissionPlugins = try Self.plugins(values, "enable-admission-plugins")
+    settings.disabledAdmissionPlugins = try Self.plugins(values, "disable-admission-plugins")
+    if let both = settings.enabledAdmissionPlugins.intersection(settings.disabledAdmissionPlugins).min() {
+      throw FlagError("[\(both)] in enable-admission-plugins and disable-admission-plugins overlapped")
     }
-    settings.nodeRestriction = plugins.contains("NodeRestriction")
     settings.requestHeaderClientCAFile = values.path("requestheader-client-ca-file")
     settings.requestHeaderAllowedNames = values.list("requestheader-allowed-names")
     settings.requestHeaderUsernameHeaders = values.list("requestheader-username-headers")
@@ -181,8 +178,21 @@ struct APIServerCommand: ComponentCommand {
     return settings
   }
 
+  private static func plugins(_ values: FlagValues, _ flag: String) throws -> Set<String> {
+    let names = values.list(flag)
+    if let other = names.first(where: { !upstreamPlugins.contains($0) }) {
+      throw FlagError("\(flag) plugin \"\(other)\" is unknown")
+    }
+    // One that does nothing is no matter; one that is asked for and not here must not be passed over.
+    let here = APIServerConfiguration.admissionPlugins.union(["AlwaysAdmit"])
+    if flag.hasPrefix("enable"), let missing = names.first(where: { !here.contains($0) }) {
+      throw FlagError("\(flag) plugin \"\(missing)\" is not served by apus")
+    }
+    return Set(names)
+  }
+
   /// Upstream's plugins.
-  private static let admissionPlugins: Set<String> = [
+  private static let upstreamPlugins: Set<String> = [
     "AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "CertificateApproval", "CertificateSigning",
     "CertificateSubjectRestriction", "ClusterTrustBundleAttest", "DefaultIngressClass", "DefaultStorageClass",
     "DefaultTolerationSeconds", "DenyServiceExternalIPs", "EventRateLimit", "ExtendedResourceToleration",

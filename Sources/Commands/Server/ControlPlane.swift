@@ -42,7 +42,7 @@ struct ControlPlane: Sendable {
     // A node need not be in anybody's DNS: its address comes first, as kubeadm has it.
     configuration.kubeletPreferredAddressTypes = ["InternalIP", "ExternalIP", "Hostname"]
     configuration.gitVersion = Version.git
-    configuration.nodeRestriction = true
+    configuration.enabledAdmissionPlugins = ["NodeRestriction"]
     let server = try APIServer(
       configuration: configuration, storage: storage, group: MultiThreadedEventLoopGroup.singleton,
       logger: logger("kube-apiserver"))

@@ -10,15 +10,28 @@ final class DynamicAdmission: Sendable {
   private let validatingPolicies = PolicyIndex<ValidatingPolicy>()
   private let mutatingPolicies = PolicyIndex<MutatingPolicy>()
 
+  private let disabled: Set<String>
+
+  /// `disabled`: upstream's names of the plugins that do not run.
+  init(disabled: Set<String>) { self.disabled = disabled }
+
   func follow(_ registry: Registry) {
-    webhooks.follow(registry)
-    validatingPolicies.follow(
-      registry, ValidatingAdmissionPolicy.self, { try ValidatingPolicy($0) }, ValidatingAdmissionPolicyBinding.self,
-      { try PolicyBinding($0) })
-    mutatingPolicies.follow(
-      registry, MutatingAdmissionPolicy.self, { try MutatingPolicy($0) }, MutatingAdmissionPolicyBinding.self,
-      { try PolicyBinding($0) })
+    if !disabled.contains("MutatingAdmissionWebhook") { webhooks.followMutating(registry) }
+    if !disabled.contains("ValidatingAdmissionWebhook") { webhooks.followValidating(registry) }
+    if !disabled.contains("ValidatingAdmissionPolicy") {
+      validatingPolicies.follow(
+        registry, ValidatingAdmissionPolicy.self, { try ValidatingPolicy($0) }, ValidatingAdmissionPolicyBinding.self,
+        { try PolicyBinding($0) })
+    }
+    if !disabled.contains("MutatingAdmissionPolicy") {
+      mutatingPolicies.follow(
+        registry, MutatingAdmissionPolicy.self, { try MutatingPolicy($0) }, MutatingAdmissionPolicyBinding.self,
+        { try PolicyBinding($0) })
+    }
   }
+
+  var checksQuotas: Bool { !disabled.contains("ResourceQuota") }
+  var labelsTopology: Bool { !disabled.contains("PodTopologyLabels") }
 
   private static let exempt: Set<String> = [
     "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "validatingadmissionpolicies",

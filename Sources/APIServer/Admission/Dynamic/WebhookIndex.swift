@@ -70,7 +70,7 @@ final class WebhookIndex: Sendable {
   var mutating: [AdmissionWebhook] { state.withLock { $0.mutatingList } }
   var validating: [AdmissionWebhook] { state.withLock { $0.validatingList } }
 
-  func follow(_ registry: Registry) {
+  func followMutating(_ registry: Registry) {
     registry.subscribe(
       MutatingWebhookConfiguration.self, initial: { $0.forEach(set) },
       handler: { change in
@@ -79,6 +79,9 @@ final class WebhookIndex: Sendable {
         case .deleted(let old): self.setMutating(old.metadata.name, nil)
         }
       })
+  }
+
+  func followValidating(_ registry: Registry) {
     registry.subscribe(
       ValidatingWebhookConfiguration.self, initial: { $0.forEach(set) },
       handler: { change in
