@@ -37,7 +37,8 @@ import Testing
         api.object(ResourceQuota.self, namespace: "default", name: "limits")?.status.used["pods"]
       }
       #expect(await eventually { used() == 1 })
-      try await client.delete(Pod.self, namespace: "default", name: "one", options: DeleteOptions { $0.gracePeriodSeconds = 0 })
+      try await client.delete(
+        Pod.self, namespace: "default", name: "one", options: DeleteOptions { $0.gracePeriodSeconds = 0 })
       #expect(await eventually { used() == 0 })
     }
   }

@@ -12,7 +12,8 @@ struct ResourceQuotaAdmission: Sendable {
 
   /// Throws a refusal, or books the object in all quotas that count it.
   func admit(_ object: LiveObject, _ request: AdmissionRequest) async throws {
-    guard registry.dynamicAdmission.checksQuotas, !request.context.isInternal, request.operation != .delete, request.resource.info.namespaced,
+    guard registry.dynamicAdmission.checksQuotas, !request.context.isInternal, request.operation != .delete,
+      request.resource.info.namespaced,
       let quotas = registry.resource(ResourceQuota.self), let cache = quotas.cache, cache.snapshot().objects.count > 0
     else { return }
     guard let change = change(object, request) else { return }
