@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 packages=(
   containerd runc containernetworking-plugins nftables iproute2 conntrack busybox-static etcd-server etcd-client openssl
-  ca-certificates git libnftables-dev libsqlite3-dev zlib1g-dev python3 python3-venv python3-pip curl procps util-linux
+  ca-certificates tzdata git libnftables-dev libsqlite3-dev zlib1g-dev python3 python3-venv python3-pip curl procps util-linux
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -34,6 +34,8 @@ extension ControllerManager {
     ("statefulset-controller", "statefulset-controller", { StatefulSetController($0) }),
     ("daemonset-controller", "daemon-set-controller", { DaemonSetController($0) }),
     ("job-controller", "job-controller", { JobController($0) }),
+    ("cronjob-controller", "cronjob-controller", { CronJobController($0) }),
+    ("disruption-controller", "disruption-controller", { DisruptionController($0) }),
     ("certificatesigningrequest-signing-controller", "certificate-controller", { CertificateController($0) }),
     (
       "kubelet-serving-certificate-approver", "kubelet-serving-certificate-approver",

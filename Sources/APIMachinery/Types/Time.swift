@@ -27,6 +27,17 @@ public struct Time: Sendable, Hashable, Comparable, JSONCodable, CustomStringCon
   /// Seconds from `earlier` to this.
   public func seconds(since earlier: Time) -> Int64 { seconds - earlier.seconds }
 
+  /// The date in UTC.
+  public var civilDate: (year: Int, month: Int, day: Int) {
+    let civil = CivilTime(unix: seconds)
+    return (civil.year, civil.month, civil.day)
+  }
+
+  /// Midnight in UTC of a date.
+  public static func civil(year: Int, month: Int, day: Int) -> Time {
+    Time(seconds: CivilTime.unix(year: year, month: month, day: day, hour: 0, minute: 0, second: 0))
+  }
+
   public static func < (a: Time, b: Time) -> Bool { a.seconds < b.seconds }
 
   /// RFC 3339 in UTC.

@@ -115,16 +115,19 @@ final class JobController: Controller {
 
   private func carryOut(_ decision: JobDecision, _ job: Job) async -> (any Error)? {
     let key = job.key
-    guard !decision.create.isEmpty || !decision.delete.isEmpty else { return nil }
-    expectations.expect(key, creations: decision.create.count, deletions: decision.delete.map(\.metadata.uid))
+    let doomed = decision.delete + decision.discard
+    guard !decision.create.isEmpty || !doomed.isEmpty else { return nil }
+    expectations.expect(key, creations: decision.create.count, deletions: doomed.map(\.metadata.uid))
     let (made, creationError) = await slowStart(count: decision.create.count) { [control] index in
       let random = TemplateHash.safe(String(UInt32.random(in: 10_000...99_999)))
-      try await control.create(JobDecision.pod(job, index: decision.create[index], random: random), for: job)
+      try await control.create(JobDecision.pod(job, decision.create[index], random: random), for: job)
     }
     if made < decision.create.count { expectations.created(key, count: decision.create.count - made) }
     var first = creationError
-    for pod in decision.delete {
+    let discarded = Set(decision.discard.map(\.metadata.uid))
+    for pod in doomed {
       do {
+        if discarded.contains(pod.metadata.uid) { try await release(pod) }
         try await control.delete(pod, for: job)
       } catch {
         expectations.deleted(key, pod.metadata.uid)
