@@ -25,6 +25,9 @@ public final class Scheduler: Sendable {
   private let core: Mutex<SchedulerCore>
   private let framework: Framework
   private let volumeBinding: VolumeBinding
+  private let preemptor: Preemptor
+  private let workloads: WorkloadSelectors
+  private let budgets: Informer<PodDisruptionBudget>
   private let pods: Informer<Pod>
   private let nodes: Informer<Node>
   private let waits: [@Sendable () async throws -> Void]
@@ -54,11 +57,31 @@ public final class Scheduler: Sendable {
     let claims = informers.informer(PersistentVolumeClaim.self)
     let volumes = informers.informer(PersistentVolume.self)
     let classes = informers.informer(StorageClass.self)
+    let namespaces = informers.informer(Namespace.self)
+    let services = informers.informer(Service.self)
+    let sets = informers.informer(ReplicaSet.self)
+    let statefulSets = informers.informer(StatefulSet.self)
+    let controllers = informers.informer(ReplicationController.self)
+    budgets = informers.informer(PodDisruptionBudget.self)
+    preemptor = Preemptor(client: client, recorder: recorder, logger: logger)
+    workloads = WorkloadSelectors(
+      services: services.lister, sets: sets.lister, statefulSets: statefulSets.lister, controllers: controllers.lister)
     waits = [
       pods.waitForSync, nodes.waitForSync, claims.waitForSync, volumes.waitForSync, classes.waitForSync,
+      namespaces.waitForSync, services.waitForSync, sets.waitForSync, statefulSets.waitForSync,
+      controllers.waitForSync, budgets.waitForSync,
     ]
     (wakeUp, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     volumeBinding.useNodes(nodes.lister)
+    namespaces.addHandler { [self] event in
+      change { core, now in
+        if case .deleted(let namespace) = event {
+          core.namespaceChanged(namespace.metadata.name, labels: nil)
+        } else {
+          core.namespaceChanged(event.object.metadata.name, labels: event.object.metadata.labels)
+        }
+      }
+    }
     follow(claims, volumes, classes)
   }
 
@@ -106,7 +129,9 @@ public final class Scheduler: Sendable {
       var bindings = 0
       wake.yield()
       for await _ in wakeUp {
-        while let decision = core.withLock({ $0.next(now: now, volumes: volumeBinding.verdict) }) {
+        let knowledge = SchedulerCore.Knowledge(
+          volumes: volumeBinding.verdict, workload: workloads.selector, budgets: { [budgets] in budgets.lister.list() })
+        while let decision = core.withLock({ $0.next(now: now, knowledge) }) {
           switch decision {
           case .place(let pod, let node):
             if bindings >= configuration.maxBindings {
@@ -115,13 +140,13 @@ public final class Scheduler: Sendable {
             }
             bindings += 1
             group.addTask { await self.carryOut(PodInfo(pod), on: node) }
-          case .refuse(let pod, let message):
+          case .refuse(let pod, let message, let choice):
             if bindings >= configuration.maxBindings {
               await group.next()
               bindings -= 1
             }
             bindings += 1
-            group.addTask { await self.report(pod, reason: "Unschedulable", message: message) }
+            group.addTask { await self.turnDown(pod, message, choice) }
           }
         }
         if Task.isCancelled { break }
@@ -168,8 +193,18 @@ public final class Scheduler: Sendable {
     }
   }
 
+  /// Says why a pod waits, and makes room for it where that is the decision.
+  private func turnDown(_ pod: Pod, _ message: String, _ choice: Preemption.Choice?) async {
+    await report(pod, reason: "Unschedulable", message: message, nominated: choice?.node ?? "")
+    guard let choice else { return }
+    for other in core.withLock({ $0.outrankedNominations(by: pod, on: choice.node) }) {
+      await preemptor.clearNomination(of: other)
+    }
+    await preemptor.carryOut(choice, for: pod)
+  }
+
   /// The condition and the event of a pod that waits. The condition is written only when it says something new.
-  private func report(_ pod: Pod, reason: String, message: String) async {
+  private func report(_ pod: Pod, reason: String, message: String, nominated: String? = nil) async {
     recorder.event(pod, type: "Warning", reason: "FailedScheduling", message: message)
     guard let current = pods.lister.get(pod.key), current.metadata.uid == pod.metadata.uid else { return }
     var changed = current
@@ -180,9 +215,11 @@ public final class Scheduler: Sendable {
     condition.message = message
     condition.lastTransitionTime = Time.now
     if let old = current.status.conditions.condition("PodScheduled") {
-      if old.status == "False", old.reason == reason, old.message == message { return }
+      let isNominated = nominated == nil || nominated == current.status.nominatedNodeName
+      if old.status == "False", old.reason == reason, old.message == message, isNominated { return }
       if old.status == "False" { condition.lastTransitionTime = old.lastTransitionTime }
     }
+    if let nominated { changed.status.nominatedNodeName = nominated }
     changed.status.conditions.removeAll { $0.type == "PodScheduled" }
     changed.status.conditions.append(condition)
     do {

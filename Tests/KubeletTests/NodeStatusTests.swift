@@ -14,6 +14,10 @@ import Testing
         $0.address = text
       }
     }
+    return build(previous: status, configuration).addresses.map(\.address)
+  }
+
+  private func build(previous: NodeStatus, _ configuration: KubeletConfiguration) -> NodeStatus {
     let machine = Machine(
       cores: 1, memory: 1 << 30, machineID: "", systemUUID: "", bootID: "", kernel: "", osImage: "",
       architecture: "amd64", hostname: "node-1", hugePages: [:])
@@ -21,9 +25,17 @@ import Testing
       NodeStatusInput(
         machine: machine, configuration: configuration, hostIPs: ["10.0.0.1"], port: 10250, runtime: "", images: [],
         volumesInUse: [], problems: [], diskSize: 1 << 30, diskFree: 1 << 30, memoryAvailable: 1 << 30,
-        previous: status,
-        now: Time(seconds: 100))
-    ).addresses.map(\.address)
+        previous: previous, now: Time(seconds: 100)))
+  }
+
+  @Test func extendedResourcesAreNotTheKubelets() {
+    var status = NodeStatus()
+    status.capacity = ["example.com/seat": 2, "cpu": 99, "hugepages-2Mi": 5]
+    let built = build(previous: status, KubeletConfiguration(nodeName: "node-1"))
+    #expect(built.capacity["example.com/seat"] == 2)
+    #expect(built.allocatable["example.com/seat"] == 2)
+    #expect(built.capacity["cpu"] == 1)
+    #expect(built.capacity["hugepages-2Mi"] == nil)
   }
 
   @Test func aCloudHasTheLastWordOnAddresses() {

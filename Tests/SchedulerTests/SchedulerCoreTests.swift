@@ -41,13 +41,14 @@ private func anywhere(_: Pod) -> VolumeVerdict { .anywhere }
 
 extension SchedulerCore {
   fileprivate mutating func place(now: Double = 0) -> (pod: String, node: String)? {
-    guard case .place(let pod, let node) = next(now: now, volumes: anywhere) else { return nil }
+    guard case .place(let pod, let node) = next(now: now, .init(volumes: anywhere)) else { return nil }
     return (pod.metadata.name, node)
   }
 
   fileprivate mutating func refusal(now: Double = 0) -> String? {
-    guard case .refuse(_, let message) = next(now: now, volumes: anywhere) else { return nil }
-    return message
+    guard case .refuse(_, let message, _) = next(now: now, .init(volumes: anywhere)) else { return nil }
+    // What it says of preemption has tests of its own.
+    return message.split(separator: " preemption: ").first.map(String.init)
   }
 }
 
@@ -100,7 +101,7 @@ extension SchedulerCore {
     var relabelled = makeNode("a", cpu: 1000)
     relabelled.metadata.labels["x"] = "y"
     core.nodeChanged(relabelled, now: 1)
-    #expect(core.next(now: 20, volumes: anywhere) == nil)
+    #expect(core.next(now: 20, .init(volumes: anywhere)) == nil)
     core.podDeleted("first", now: 20)
     #expect(core.place(now: 20)?.node == "a")
   }
@@ -113,9 +114,9 @@ extension SchedulerCore {
       let now = Double(tick) / 10
       core.podChanged(makePod("other\(tick)", cpu: 1), now: now)
       _ = core.flush(now: now)
-      while let decision = core.next(now: now, volumes: anywhere) {
+      while let decision = core.next(now: now, .init(volumes: anywhere)) {
         switch decision {
-        case .refuse(let pod, _) where pod.metadata.name == "p": tries.append(now)
+        case .refuse(let pod, _, _) where pod.metadata.name == "p": tries.append(now)
         case .place(let pod, _): core.podDeleted(pod.metadata.uid, now: now)
         default: break
         }
@@ -131,7 +132,7 @@ extension SchedulerCore {
     gate.name = "wait"
     pod.spec.schedulingGates = [gate]
     core.podChanged(pod, now: 0)
-    #expect(core.next(now: 0, volumes: anywhere) == nil)
+    #expect(core.next(now: 0, .init(volumes: anywhere)) == nil)
     pod.spec.schedulingGates = []
     core.podChanged(pod, now: 1)
     #expect(core.place(now: 1)?.node == "a")
@@ -221,7 +222,7 @@ extension SchedulerCore {
       }
       now += 11
       _ = core.flush(now: now)
-      while let decision = core.next(now: now, volumes: anywhere) {
+      while let decision = core.next(now: now, .init(volumes: anywhere)) {
         guard case .place(var pod, let node) = decision else { continue }
         waiting[pod.metadata.uid] = nil
         pod.spec.nodeName = node
@@ -237,7 +238,7 @@ extension SchedulerCore {
     }
     now += 400
     _ = core.flush(now: now)
-    while let decision = core.next(now: now, volumes: anywhere) {
+    while let decision = core.next(now: now, .init(volumes: anywhere)) {
       if case .place(let pod, let node) = decision {
         placed[pod.metadata.uid] = (pod, node); waiting[pod.metadata.uid] = nil
       }

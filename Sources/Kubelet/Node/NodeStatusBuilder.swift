@@ -52,7 +52,15 @@ enum NodeStatusBuilder {
       "pods": Quantity(Int64(input.configuration.maxPods)), "ephemeral-storage": kibi(input.diskSize),
     ]
     for (name, bytes) in input.machine.hugePages { out[name] = Quantity(bytes, format: .binarySI) }
+    // Extended resources are whoever's advertises them.
+    for (name, amount) in input.previous.capacity where isExtended(name) { out[name] = amount }
     return out
+  }
+
+  private static func isExtended(_ name: String) -> Bool {
+    guard let slash = name.firstIndex(of: "/") else { return false }
+    let domain = name[..<slash]
+    return domain != "kubernetes.io" && !domain.hasSuffix(".kubernetes.io")
   }
 
   /// The capacity without what is reserved and what eviction keeps free.

@@ -1,7 +1,8 @@
 import API
 import HeapModule
 
-/// Everything about a pod that filters and scores look at. Pods with equal classes fit the same nodes equally well.
+/// Everything about a pod that filters and scores look at on a node by itself. Pods with equal classes fit the same nodes
+/// equally well, but for what other pods have to do with it (`Relations`).
 struct PodClassKey: Hashable, Sendable {
   var requests: Resources
   var nonZeroRequests: Resources
@@ -10,6 +11,7 @@ struct PodClassKey: Hashable, Sendable {
   var nodeSelector: [String: String]
   var nodeAffinity: API.NodeAffinity?
   var tolerations: [Toleration]
+  var images: [String]
 
   init(_ info: PodInfo) {
     requests = info.requests
@@ -19,6 +21,7 @@ struct PodClassKey: Hashable, Sendable {
     nodeSelector = info.pod.spec.nodeSelector
     nodeAffinity = info.pod.spec.affinity?.nodeAffinity
     tolerations = info.pod.spec.tolerations
+    images = info.pod.spec.containers.map(\.image) + info.pod.spec.initContainers.map(\.image)
   }
 }
 
@@ -38,8 +41,13 @@ struct PodClass: Sendable {
   private var candidates = Heap<Candidate>()
   private(set) var refusals: [String: Refusal] = [:]
   private var position: UInt64?
+  /// Scores by slot, those that stand for themselves; `unfit` where the pod does not fit.
+  private var scores: [Int64] = []
+  /// Scores by slot of the plugins whose scores stand in relation to each other's, once anyone has asked.
+  private var related: [[Int64]] = []
+  private static let unfit = Int64.min
 
-  /// The best node for the pod. Scores must not depend on other nodes (`Framework` says when they do).
+  /// The best node for a pod that has nothing to do with others.
   mutating func best(
     for pod: PodInfo, in snapshot: Snapshot, framework: Framework, random: inout some RandomNumberGenerator
   ) -> String? {
@@ -49,6 +57,40 @@ struct PodClass: Sendable {
       _ = candidates.popMax()
     }
     return nil
+  }
+
+  /// The best node for a pod whose place depends on other pods or nodes, and why the others are none. What is remembered
+  /// spares the pass over all nodes everything but the relations.
+  mutating func best(
+    for pod: PodInfo, in snapshot: Snapshot, framework: Framework, relations: Relations,
+    random: inout some RandomNumberGenerator
+  ) -> (node: String?, refusals: [String: Refusal]) {
+    if related.isEmpty {
+      position = nil
+      related = framework.score.map { _ in [] }
+    }
+    refresh(pod, snapshot, framework, &random)
+    var refusals = refusals
+    var slots: [Int] = []
+    for (slot, score) in scores.enumerated() where score != Self.unfit {
+      guard let name = snapshot.topology.names[slot] else { continue }
+      if let refusal = relations.refusal(slot, name, pod, snapshot, framework) {
+        refusals[name] = refusal
+      } else {
+        slots.append(slot)
+      }
+    }
+    if slots.isEmpty { return (nil, refusals) }
+    var totals = slots.map { scores[$0] }
+    for (index, plugin) in framework.score.enumerated() where plugin.needsNormalizing(pod) {
+      var own = slots.map { related[index][$0] }
+      plugin.normalize(&own)
+      for at in totals.indices { totals[at] += plugin.weight * own[at] }
+    }
+    relations.addScores(to: &totals, slots)
+    let highest = totals.max()
+    let chosen = totals.indices.filter { totals[$0] == highest }.randomElement(using: &random)
+    return (chosen.flatMap { snapshot.topology.names[slots[$0]] }, refusals)
   }
 
   private mutating func refresh(
@@ -62,6 +104,7 @@ struct PodClass: Sendable {
     }
     candidates = Heap()
     refusals = [:]
+    scores = [Int64](repeating: Self.unfit, count: snapshot.topology.slotCount)
     for name in snapshot.nodes.keys { evaluate(name, pod, snapshot, framework, &random) }
   }
 
@@ -73,15 +116,25 @@ struct PodClass: Sendable {
       refusals[name] = nil
       return
     }
+    while scores.count < snapshot.topology.slotCount { scores.append(Self.unfit) }
     if let refusal = framework.refusal(of: pod, on: info) {
       refusals[name] = refusal
+      scores[info.slot] = Self.unfit
       return
     }
     refusals[name] = nil
     var score: Int64 = 0
-    for plugin in framework.score where !plugin.needsNormalizing(pod) {
-      score += plugin.weight * plugin.score(pod, info)
+    for (index, plugin) in framework.score.enumerated() {
+      if plugin.needsNormalizing(pod) {
+        guard !related.isEmpty else { continue }
+        while related[index].count < snapshot.topology.slotCount { related[index].append(0) }
+        related[index][info.slot] = plugin.score(pod, info)
+      } else {
+        score += plugin.weight * plugin.score(pod, info)
+      }
     }
+    score += framework.imageScore(pod, info, snapshot)
+    scores[info.slot] = score
     candidates.insert(
       Candidate(
         score: score, lot: UInt32.random(in: 0...UInt32.max, using: &random), node: name, generation: info.generation))
@@ -97,27 +150,9 @@ extension Framework {
     return nil
   }
 
-  /// The best node found by looking at all of them, for pods whose scores depend on the other nodes.
-  func bestByFullPass(
-    for pod: PodInfo, in snapshot: Snapshot, allowed: (String) -> Refusal?, random: inout some RandomNumberGenerator
-  ) -> (node: String?, refusals: [String: Refusal]) {
-    var refusals: [String: Refusal] = [:]
-    var fitting: [NodeInfo] = []
-    for (name, info) in snapshot.nodes {
-      if let refusal = refusal(of: pod, on: info) ?? allowed(name) {
-        refusals[name] = refusal
-      } else {
-        fitting.append(info)
-      }
-    }
-    var totals = [Int64](repeating: 0, count: fitting.count)
-    for plugin in score {
-      var scores = fitting.map { plugin.score(pod, $0) }
-      plugin.normalize(&scores)
-      for index in totals.indices { totals[index] += plugin.weight * scores[index] }
-    }
-    guard let highest = totals.max() else { return (nil, refusals) }
-    let chosen = totals.indices.filter { totals[$0] == highest }.randomElement(using: &random)
-    return (chosen.map { fitting[$0].node.metadata.name }, refusals)
+  func imageScore(_ pod: PodInfo, _ node: NodeInfo, _ snapshot: Snapshot) -> Int64 {
+    guard !node.images.isEmpty, let plugin = score.first(where: { $0 is ImageLocality }) else { return 0 }
+    return plugin.weight
+      * ImageLocality.score(pod, node, .init(nodes: snapshot.imageSpread, total: snapshot.nodes.count))
   }
 }

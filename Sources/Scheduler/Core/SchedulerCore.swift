@@ -7,8 +7,17 @@ struct SchedulerCore: Sendable {
   enum Decision: Sendable {
     /// Bind it. The pod is already counted on the node.
     case place(Pod, node: String)
-    /// It fits nowhere, for these reasons.
-    case refuse(Pod, message: String)
+    /// It fits nowhere, for these reasons. Others may have to make room for it.
+    case refuse(Pod, message: String, preemption: Preemption.Choice?)
+  }
+
+  /// What the core must be told for a decision, and cannot know.
+  struct Knowledge {
+    /// Refuses nodes that the pod's volumes rule out.
+    var volumes: (Pod) -> VolumeVerdict
+    /// The selector of the pod's services and controllers, by which it is spread if it does not say how itself.
+    var workload: (Pod) -> Labels.Selector? = { _ in nil }
+    var budgets: () -> [PodDisruptionBudget] = { [] }
   }
 
   private(set) var snapshot = Snapshot()
@@ -40,14 +49,20 @@ struct SchedulerCore: Sendable {
       else { return }
       if pod.metadata.deletionTimestamp != nil { return queue.remove(uid) }
       queue.set(pod, now: now)
+      // Room made for it by a scheduler that is gone is still its own.
+      let node = pod.status.nominatedNodeName
+      if !node.isEmpty, snapshot.nomination(of: uid) == nil { nominate(pod, to: node) }
     } else {
       queue.remove(uid)
-      snapshot.place(PlacedPod(pod), on: pod.spec.nodeName)
+      let isNew = snapshot.node(of: uid) == nil
+      snapshot.place(PlacedPod(pod, namespaces: snapshot.namespaces), on: pod.spec.nodeName)
+      if isNew { queue.moveOn(.podPlaced, now: now) }
     }
   }
 
   mutating func podDeleted(_ uid: String, now: Double) {
     queue.remove(uid)
+    snapshot.denominate(uid)
     guard snapshot.node(of: uid) != nil else { return }
     snapshot.unplace(uid)
     queue.moveOn(.podRemoved, now: now)
@@ -56,7 +71,7 @@ struct SchedulerCore: Sendable {
   mutating func nodeChanged(_ node: Node, now: Double) {
     let old = snapshot.nodes[node.metadata.name]?.node
     if let old, old.spec == node.spec, old.status.allocatable == node.status.allocatable,
-      old.metadata.labels == node.metadata.labels
+      old.metadata.labels == node.metadata.labels, old.status.images == node.status.images
     {
       // Heartbeats change nothing that a placement turns on.
       return
@@ -72,17 +87,23 @@ struct SchedulerCore: Sendable {
 
   mutating func volumeChanged(now: Double) { queue.moveOn(.volumeChanged, now: now) }
 
+  mutating func namespaceChanged(_ name: String, labels: [String: String]?) { snapshot.setNamespace(name, labels) }
+
   // Decisions
 
-  /// Tries the next pod; nil when none is ready. `volumes` refuses nodes that the pod's volumes rule out; nil where the
-  /// pod has no volumes that do.
-  mutating func next(now: Double, volumes: (Pod) -> VolumeVerdict) -> Decision? {
+  /// Tries the next pod; nil when none is ready.
+  mutating func next(now: Double, _ knowledge: Knowledge) -> Decision? {
     guard let entry = queue.pop(now: now) else { return nil }
     let pod = entry.pod
-    let info = PodInfo(pod)
-    func turnDown(_ message: String, _ plugins: Set<String>) -> Decision {
+    var info = PodInfo(pod, namespaces: snapshot.namespaces)
+    var isDefaulted = false
+    if pod.spec.topologySpreadConstraints.isEmpty, let selector = knowledge.workload(pod) {
+      info.terms.addDefaultSpread(selector, of: pod)
+      isDefaulted = true
+    }
+    func turnDown(_ message: String, _ plugins: Set<String>, _ choice: Preemption.Choice? = nil) -> Decision {
       queue.refused(pod.metadata.uid, by: plugins, now: now)
-      return .refuse(pod, message: message)
+      return .refuse(pod, message: message, preemption: choice)
     }
     let total = snapshot.nodes.count
     guard total > 0 else { return turnDown("no nodes available to schedule pods", ["NodeName"]) }
@@ -91,29 +112,78 @@ struct SchedulerCore: Sendable {
         return turnDown("0/\(total) nodes are available: \(refusal.reasons.joined(separator: ", ")).", [refusal.plugin])
       }
     }
-    let node: String?
-    let refusals: [String: Refusal]
-    switch volumes(pod) {
+    var volumes: (@Sendable (String) -> Refusal?)?
+    switch knowledge.volumes(pod) {
+    case .anywhere: break
+    case .depends(let allowed): volumes = allowed
     case .impossible(let refusal):
       return turnDown("0/\(total) nodes are available: \(refusal.reasons.joined(separator: ", ")).", [refusal.plugin])
-    case .depends(let allowed):
-      (node, refusals) = framework.bestByFullPass(for: info, in: snapshot, allowed: allowed, random: &random)
-    case .anywhere where !snapshot.softTainted.isEmpty || framework.score.contains { $0.needsNormalizing(info) }:
-      (node, refusals) = framework.bestByFullPass(for: info, in: snapshot, allowed: { _ in nil }, random: &random)
-    case .anywhere:
-      let key = PodClassKey(info)
-      // Classes of pods long gone are dropped all at once; the next pod of each pays one pass.
-      if classes[key] == nil, classes.count >= Self.maxClasses { classes = [:] }
-      var podClass = classes.removeValue(forKey: key) ?? PodClass()
-      node = podClass.best(for: info, in: snapshot, framework: framework, random: &random)
-      refusals = podClass.refusals
-      classes[key] = podClass
     }
+    let relations = Relations(info, &snapshot, framework, isDefaulted: isDefaulted, volumes: volumes)
+    // Where room was made for it, it goes, if it can.
+    if let nominated = snapshot.nomination(of: pod.metadata.uid), let node = snapshot.nodes[nominated],
+      framework.refusal(of: info, on: snapshot.view(node, for: info)) == nil,
+      relations.refusal(node.slot, nominated, info, snapshot, framework) == nil
+    {
+      snapshot.place(PlacedPod(info), on: nominated)
+      return .place(pod, node: nominated)
+    }
+    let (node, refusals) = best(info, relations)
     if let node {
-      snapshot.place(PlacedPod(pod), on: node)
+      snapshot.place(PlacedPod(info), on: node)
+      queue.moveOn(.podPlaced, now: now)
       return .place(pod, node: node)
     }
-    return turnDown(Self.message(refusals, total: total), Set(refusals.values.map(\.plugin)))
+    let message = Self.message(refusals, total: total)
+    let plugins = Set(refusals.values.map(\.plugin))
+    if let why = whyNotPreempt(info) { return turnDown("\(message) preemption: \(why)", plugins) }
+    let preemption = Preemption(framework: framework, budgets: knowledge.budgets().compactMap(Preemption.Budget.init))
+    let (choice, messages) = preemption.choose(
+      for: info, isDefaulted: isDefaulted, refusals: refusals, in: &snapshot, volumes: volumes)
+    guard let choice else {
+      snapshot.denominate(pod.metadata.uid)
+      return turnDown("\(message) preemption: \(Self.message(messages, total: total))", plugins)
+    }
+    snapshot.nominate(PlacedPod(info), to: choice.node)
+    return turnDown(message, plugins, choice)
+  }
+
+  private mutating func best(_ info: PodInfo, _ relations: Relations) -> (String?, [String: Refusal]) {
+    let key = PodClassKey(info)
+    // Classes of pods long gone are dropped all at once; the next pod of each pays one pass.
+    if classes[key] == nil, classes.count >= Self.maxClasses { classes = [:] }
+    var podClass = classes.removeValue(forKey: key) ?? PodClass()
+    defer { classes[key] = podClass }
+    if relations.isEmpty {
+      let node = podClass.best(for: info, in: snapshot, framework: framework, random: &random)
+      return (node, node == nil ? podClass.refusals : [:])
+    }
+    return podClass.best(for: info, in: snapshot, framework: framework, relations: relations, random: &random)
+  }
+
+  /// Why a pod may not make others go; nil if it may.
+  private func whyNotPreempt(_ pod: PodInfo) -> String? {
+    if pod.pod.spec.preemptionPolicy == "Never" { return "not eligible due to preemptionPolicy=Never." }
+    // Others are leaving for it already.
+    if let node = snapshot.nomination(of: pod.pod.metadata.uid),
+      snapshot.nodes[node]?.pods.values.contains(where: { $0.isTerminating && $0.priority < pod.priority }) == true
+    {
+      return "not eligible due to terminating pod on the nominated node."
+    }
+    return nil
+  }
+
+  /// A pod for which room was made before this scheduler began.
+  mutating func nominate(_ pod: Pod, to node: String) {
+    snapshot.nominate(PlacedPod(pod, namespaces: snapshot.namespaces), to: node)
+  }
+
+  /// Pods that are less important than one that has just been given a node lose their claim to it.
+  mutating func outrankedNominations(by pod: Pod, on node: String) -> [Pod] {
+    let priority = pod.spec.priority ?? 0
+    let lesser = (snapshot.nominated[node] ?? [:]).values.filter { $0.priority < priority }
+    for other in lesser { snapshot.denominate(other.uid) }
+    return lesser.map(\.pod)
   }
 
   /// The placement could not be carried out: the pod waits for its next turn. `refusedBy` as for the queue.
@@ -134,6 +204,10 @@ struct SchedulerCore: Sendable {
     for refusal in refusals.values {
       for reason in refusal.reasons { counts[reason, default: 0] += 1 }
     }
+    return message(counts, total: total)
+  }
+
+  private static func message(_ counts: [String: Int], total: Int) -> String {
     let parts = counts.map { "\($0.value) \($0.key)" }.sorted()
     return "0/\(total) nodes are available: \(parts.joined(separator: ", "))."
   }

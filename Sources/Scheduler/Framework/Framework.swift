@@ -16,9 +16,14 @@ struct PodInfo: Sendable {
   var requests: Resources
   var nonZeroRequests: Resources
   var hostPorts: Set<HostPort>
+  /// What it says about other pods.
+  var terms: PodTerms
 
-  init(_ pod: Pod) {
+  var priority: Int32 { pod.spec.priority ?? 0 }
+
+  init(_ pod: Pod, namespaces: [String: [String: String]] = [:]) {
     self.pod = pod
+    terms = PodTerms(pod, namespaces: namespaces)
     requests = Resources(pod.spec.totalRequests)
     nonZeroRequests = pod.nonZeroRequests
     hostPorts = pod.hostPorts
@@ -48,7 +53,7 @@ protocol FilterPlugin: Plugin {
 /// Rates a node that can run the pod from 0 to 100, alone or in relation to the others.
 protocol ScorePlugin: Plugin {
   var weight: Int64 { get }
-  /// Whether the pod's scores on a node depend on the other nodes.
+  /// Whether the pod's scores on a node are put in relation to those on the other nodes.
   func needsNormalizing(_ pod: PodInfo) -> Bool
   func score(_ pod: PodInfo, _ node: NodeInfo) -> Int64
   func normalize(_ scores: inout [Int64])
@@ -94,17 +99,11 @@ protocol PostBindPlugin: Plugin {
   func postBind(_ pod: PodInfo, to node: String) async
 }
 
-/// Tries to make room for a pod that fits nowhere; answers the node nominated for it.
-protocol PostFilterPlugin: Plugin {
-  func postFilter(_ pod: PodInfo, refusals: [String: Refusal]) async -> String?
-}
-
 /// One profile: the plugins of each extension point, in order (KubeSchedulerConfiguration v1).
 struct Framework: Sendable {
   var preEnqueue: [any PreEnqueuePlugin] = []
   var preFilter: [any PreFilterPlugin] = []
   var filter: [any FilterPlugin] = []
-  var postFilter: [any PostFilterPlugin] = []
   var score: [any ScorePlugin] = []
   var reserve: [any ReservePlugin] = []
   var permit: [any PermitPlugin] = []
@@ -116,5 +115,7 @@ struct Framework: Sendable {
   static let deciding = Framework(
     preEnqueue: [SchedulingGates()],
     filter: [NodeUnschedulable(), NodeName(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit()],
-    score: [TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation()])
+    score: [
+      TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation(), ImageLocality(),
+    ])
 }

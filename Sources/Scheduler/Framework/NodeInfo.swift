@@ -15,18 +15,36 @@ struct HostPort: Hashable, Sendable {
 
 /// What the scheduler keeps of a pod that occupies a node.
 struct PlacedPod: Sendable {
-  var key: ObjectKey
-  var uid: String
+  let pod: Pod
   var requests: Resources
   var nonZeroRequests: Resources
   var hostPorts: Set<HostPort>
+  /// What it says about other pods; nil where it says nothing.
+  var terms: PodTerms?
 
-  init(_ pod: Pod) {
-    key = pod.key
-    uid = pod.metadata.uid
+  var key: ObjectKey { pod.key }
+  var uid: String { pod.metadata.uid }
+  var labels: [String: String] { pod.metadata.labels }
+  var priority: Int32 { pod.spec.priority ?? 0 }
+  var isTerminating: Bool { pod.metadata.deletionTimestamp != nil }
+
+  init(_ pod: Pod, namespaces: [String: [String: String]] = [:]) {
+    self.pod = pod
     requests = Resources(pod.spec.totalRequests)
     nonZeroRequests = pod.nonZeroRequests
     hostPorts = pod.hostPorts
+    if pod.spec.affinity?.podAffinity != nil || pod.spec.affinity?.podAntiAffinity != nil {
+      terms = PodTerms(pod, namespaces: namespaces)
+    }
+  }
+
+  init(_ info: PodInfo) {
+    pod = info.pod
+    requests = info.requests
+    nonZeroRequests = info.nonZeroRequests
+    hostPorts = info.hostPorts
+    terms =
+      info.pod.spec.affinity?.podAffinity == nil && info.pod.spec.affinity?.podAntiAffinity == nil ? nil : info.terms
   }
 }
 
@@ -56,17 +74,29 @@ struct NodeInfo: Sendable {
   var pods: [String: PlacedPod] = [:]
   var hostPorts: [HostPort: Int] = [:]
   var generation: UInt64 = 0
+  /// The node's number in the topology index.
+  var slot = 0
+  /// Bytes by image name.
+  var images: [String: Int64] = [:]
 
   init(_ node: Node) {
     self.node = node
     allocatable = Resources(node.status.allocatable)
     allowedPods = node.status.allocatable["pods"]?.value ?? 0
+    images = Self.images(node)
+  }
+
+  private static func images(_ node: Node) -> [String: Int64] {
+    var sizes: [String: Int64] = [:]
+    for image in node.status.images { for name in image.names { sizes[name] = image.sizeBytes } }
+    return sizes
   }
 
   mutating func set(_ node: Node) {
     self.node = node
     allocatable = Resources(node.status.allocatable)
     allowedPods = node.status.allocatable["pods"]?.value ?? 0
+    images = Self.images(node)
   }
 
   mutating func add(_ pod: PlacedPod) {

@@ -16,7 +16,16 @@ struct TaintToleration: FilterPlugin, ScorePlugin {
       unresolvable: true)
   }
 
+  /// Whether the pod can be put on a node as far as its taints go.
+  static func tolerates(_ pod: Pod, _ node: Node) -> Bool {
+    node.spec.taints.allSatisfy { taint in
+      taint.effect == "PreferNoSchedule" || pod.spec.tolerations.contains { $0.tolerates(taint) }
+    }
+  }
+
   /// Whether soft taints play a part is the nodes' affair; the snapshot counts them.
+  func needsNormalizing(_ pod: PodInfo) -> Bool { true }
+
   func score(_ pod: PodInfo, _ node: NodeInfo) -> Int64 {
     Int64(
       node.node.spec.taints.count { taint in

@@ -8,6 +8,7 @@ enum ClusterEvent: Hashable, Sendable {
   case nodeLabelsChanged
   case nodeTaintsChanged
   case podRemoved
+  case podPlaced
   case volumeChanged
 
   /// Whether the event may help a pod that these plugins refused (upstream's queueing hints, KEP-4247).
@@ -15,9 +16,12 @@ enum ClusterEvent: Hashable, Sendable {
     switch self {
     case .nodeAdded: true
     case .nodeAllocatableChanged: plugins.contains("NodeResourcesFit")
-    case .nodeLabelsChanged: plugins.contains("NodeAffinity") || plugins.contains("VolumeBinding")
+    case .nodeLabelsChanged:
+      !plugins.isDisjoint(with: ["NodeAffinity", "VolumeBinding", "PodTopologySpread", "InterPodAffinity"])
     case .nodeTaintsChanged: plugins.contains("TaintToleration") || plugins.contains("NodeUnschedulable")
-    case .podRemoved: plugins.contains("NodeResourcesFit") || plugins.contains("NodePorts")
+    case .podRemoved:
+      !plugins.isDisjoint(with: ["NodeResourcesFit", "NodePorts", "PodTopologySpread", "InterPodAffinity"])
+    case .podPlaced: !plugins.isDisjoint(with: ["PodTopologySpread", "InterPodAffinity"])
     case .volumeChanged: plugins.contains("VolumeBinding")
     }
   }
@@ -53,6 +57,9 @@ struct SchedulingQueue: Sendable {
 
   private var entries: [String: Entry] = [:]
   private var places: [String: Place] = [:]
+  /// Those of `places` that events may concern.
+  private var refused: Set<String> = []
+  private var inFlight: Set<String> = []
   private var active = Heap<Rank>()
   private var order: UInt64 = 0
   /// Events seen while a pod was being tried; they may have come too late for that try.
@@ -91,7 +98,7 @@ struct SchedulingQueue: Sendable {
 
   mutating func remove(_ uid: String) {
     entries[uid] = nil
-    places[uid] = nil
+    put(uid, nil)
     missed[uid] = nil
   }
 
@@ -101,7 +108,7 @@ struct SchedulingQueue: Sendable {
       guard places[rank.uid] == .active, var entry = entries[rank.uid] else { continue }
       entry.attempts += 1
       entries[rank.uid] = entry
-      places[rank.uid] = .inFlight
+      put(rank.uid, .inFlight)
       missed[rank.uid] = []
       return entry
     }
@@ -114,20 +121,22 @@ struct SchedulingQueue: Sendable {
     entries[uid]?.refusedBy = plugins
     entries[uid]?.since = now
     let helped = missed.removeValue(forKey: uid)?.contains { $0.mayHelp(refusedBy: plugins) } ?? false
-    places[uid] = plugins.isEmpty || helped ? .backoff : .unschedulable
+    put(uid, plugins.isEmpty || helped ? .backoff : .unschedulable)
   }
 
   /// Moves the pods that the event may help out of `unschedulable`.
   mutating func moveOn(_ event: ClusterEvent, now: Double) {
-    for (uid, place) in places {
-      switch place {
-      case .unschedulable:
-        guard let entry = entries[uid], event.mayHelp(refusedBy: entry.refusedBy) else { continue }
-        if backoffEnd(entry) <= now { activate(uid) } else { places[uid] = .backoff }
-      case .inFlight: missed[uid]?.insert(event)
-      default: continue
-      }
+    for uid in inFlight { missed[uid]?.insert(event) }
+    for uid in refused {
+      guard let entry = entries[uid], event.mayHelp(refusedBy: entry.refusedBy) else { continue }
+      if backoffEnd(entry) <= now { activate(uid) } else { put(uid, .backoff) }
     }
+  }
+
+  private mutating func put(_ uid: String, _ place: Place?) {
+    places[uid] = place
+    if place == .unschedulable { refused.insert(uid) } else { refused.remove(uid) }
+    if place == .inFlight { inFlight.insert(uid) } else { inFlight.remove(uid) }
   }
 
   /// Makes pods active whose back-off is over or that were refused long ago; answers when to ask again.
@@ -155,7 +164,7 @@ struct SchedulingQueue: Sendable {
   private mutating func enqueue(_ uid: String) {
     guard let entry = entries[uid] else { return }
     if gates.contains(where: { $0.preEnqueue(entry.pod) != nil }) {
-      places[uid] = .gated
+      put(uid, .gated)
     } else {
       activate(uid)
     }
@@ -163,7 +172,7 @@ struct SchedulingQueue: Sendable {
 
   private mutating func activate(_ uid: String) {
     guard let entry = entries[uid] else { return }
-    places[uid] = .active
+    put(uid, .active)
     order += 1
     active.insert(Rank(priority: entry.pod.spec.priority ?? 0, added: entry.added, order: order, uid: uid))
   }
