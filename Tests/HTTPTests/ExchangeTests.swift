@@ -85,11 +85,12 @@ private let transports: [(tls: Bool, http2: Bool)] = [(false, false), (true, fal
         handler.closedStreams.withLock { $0 } == 1 && handler.cancelled.withLock { $0 } == 1
       }
       // Cancelling the task that reads does the same.
+      let isReading = Mutex(false)
       let task = Task {
         let response = try await client.stream(.init(origin: origin, target: "/watch"))
-        while try await response.body.next() != nil {}
+        while try await response.body.next() != nil { isReading.withLock { $0 = true } }
       }
-      try await eventually("second request") { handler.requests.withLock { $0 } == 2 }
+      try await eventually("second request") { isReading.withLock { $0 } }
       task.cancel()
       try await eventually("second close") { handler.cancelled.withLock { $0 } == 2 }
     }

@@ -8,6 +8,7 @@ import Synchronization
 final class OpenAPIDocuments: Sendable {
   private struct State {
     var custom = CustomOpenAPI(resources: [])
+    var remote: [String: String] = [:]
     /// Of custom kinds only.
     var added: OpenAPIService?
     /// Of everything, for version 2, which is one document.
@@ -26,7 +27,16 @@ final class OpenAPIDocuments: Sendable {
   }
 
   /// Describes other custom kinds from now on.
-  func set(_ custom: CustomOpenAPI) { state.withLock { $0 = State(custom: custom) } }
+  func set(_ custom: CustomOpenAPI) {
+    state.withLock { state in
+      let remote = state.remote
+      state = State(custom: custom)
+      state.remote = remote
+    }
+  }
+
+  /// Documents that other servers have: their hashes by name (`apis/group/version`).
+  func setRemote(_ documents: [String: String]) { state.withLock { $0.remote = documents } }
 
   /// Of the custom kinds; nil if there are none.
   private var added: OpenAPIService? {
@@ -60,8 +70,12 @@ final class OpenAPIDocuments: Sendable {
       service.respond(path: path, accept: accept, query: query, headers: headers)
     }
     if path == "/openapi/v2" { return ask(whole) }
+    let remote = state.withLock { $0.remote }
+    let added = added
+    if path == "/openapi/v3" || path == "/openapi/v3/", added != nil || !remote.isEmpty {
+      return builtIn.index(with: added, remote, headers)
+    }
     guard let added else { return ask(builtIn) }
-    if path == "/openapi/v3" || path == "/openapi/v3/" { return builtIn.index(with: added, headers) }
     // A group may have built-in and custom versions; each version has a document of its own.
     return added.groupPaths.contains(path) && !builtIn.paths.contains(path) ? ask(added) : ask(builtIn)
   }

@@ -66,9 +66,10 @@ public struct OpenAPIService: Sendable {
     serve(cache.document("v3") { Self.index(tags) }, "application/json", headers)
   }
 
-  /// The index of these documents and of another service's group versions.
-  func index(with other: OpenAPIService, _ headers: HTTPFields) -> HTTPResponse {
-    var all = other.tags.filter { $0.key.hasPrefix("apis/") }
+  /// The index of these documents, of another service's group versions, and of documents that other servers have.
+  func index(with other: OpenAPIService?, _ remote: [String: String], _ headers: HTTPFields) -> HTTPResponse {
+    var all = (other?.tags ?? [:]).filter { $0.key.hasPrefix("apis/") }
+    all.merge(remote) { $1 }
     all.merge(tags) { $1 }
     return serve(OpenAPIText(Self.index(all)), "application/json", headers)
   }

@@ -108,12 +108,12 @@ extension APIServer {
   }
 
   /// Fields that belong to one connection, or that name the user to this server only.
-  private static let hopFields: Set<String> = [
+  static let hopFields: Set<String> = [
     "connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "host",
     "authorization", "content-length", "expect",
   ]
 
-  private static func passedOn(_ headers: HTTPFields, upgrade: Bool) -> HTTPFields {
+  static func passedOn(_ headers: HTTPFields, upgrade: Bool) -> HTTPFields {
     var result = HTTPFields()
     for field in headers {
       let lower = field.name.lowercased()
@@ -202,12 +202,13 @@ extension APIServer {
     case .refused(let response, _): return .refuse(response)
     case .admitted(let request): admitted = request
     }
-    guard isProxy(admitted.info), admitted.info.subresource != "log" else { return nil }
+    let server = extensionServer(head)
+    guard server != nil || isProxy(admitted.info) && admitted.info.subresource != "log" else { return nil }
     let result: HTTPUpgradeResult
-    let target: ProxyTarget
     do {
+      if let server { return try await self.upgraded(upgrade(admitted, to: server).0, admitted, started) }
       try await admitConnection(admitted)
-      target = try self.target(admitted)
+      let target = try self.target(admitted)
       let outgoing = HTTPClientRequest(
         method: head.method, origin: target.origin, target: target.target,
         headers: Self.passedOn(head.headers, upgrade: true))
@@ -220,14 +221,21 @@ extension APIServer {
           StatusError(
             code: 500, reason: "InternalError", message: "Internal error occurred: error dialing backend: \(error)")))
     }
+    return upgraded(result, admitted, started)
+  }
+
+  private func upgraded(
+    _ result: HTTPUpgradeResult, _ admitted: Admitted, _ started: UInt64
+  ) -> UpgradeDecision {
+    let method = admitted.head.method
     switch result {
     case .refused(let answer):
       var response = HTTPResponse(status: answer.status, body: .bytes(answer.body))
       if let type = answer.headers["content-type"] { response.headers.add("content-type", type) }
-      metrics.count(admitted.info, status: answer.status, method: head.method, since: started)
+      metrics.count(admitted.info, status: answer.status, method: method, since: started)
       return .refuse(response)
     case .upgraded(let backend):
-      metrics.count(admitted.info, status: 101, method: head.method, since: started)
+      metrics.count(admitted.info, status: 101, method: method, since: started)
       return .accept(headers: backend.responseHeaders) { client in await client.splice(with: backend) }
     }
   }

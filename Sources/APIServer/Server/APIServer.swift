@@ -32,6 +32,7 @@ public final class APIServer: HTTPHandler {
   let openAPI: OpenAPIDocuments
   let health: HealthChecks
   let metrics = RequestMetrics()
+  let aggregator: Aggregator
   let kubelets: KubeletProxy
   let tokens: ServiceAccountTokens?
   let logger: Logger
@@ -99,6 +100,9 @@ public final class APIServer: HTTPHandler {
       discovery.set("custom resources", kinds.discovery)
       openAPI.set(CustomOpenAPI(resources: kinds.all))
     }
+    aggregator = Aggregator(
+      registry: registry, discovery: discovery, openAPI: openAPI, certificate: configuration.proxyClientCertificatePEM,
+      key: configuration.proxyClientKeyPEM, logger: logger)
     registry.access.set(authorizer, rbac: configuration.rbac ? rbac : nil)
     registerReviews()
     registerProxies()
@@ -128,6 +132,7 @@ public final class APIServer: HTTPHandler {
     health.begin("storage-readiness")
     try await registry.start()
     health.finish("storage-readiness")
+    aggregator.follow()
     try await PublishedAuthentication(registry: registry, configuration: configuration).run()
     guard configuration.rbac else { return }
     health.begin("poststarthook/rbac/bootstrap-roles")
@@ -143,6 +148,7 @@ public final class APIServer: HTTPHandler {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.endpoints.run() }
       group.addTask { await self.identity.run() }
+      group.addTask { await self.aggregator.run() }
       group.addTask { await self.registry.repairServicesForEver() }
     }
     await shutdown()
@@ -256,6 +262,7 @@ public final class APIServer: HTTPHandler {
 
   /// Answers that need no waiting and no body.
   func answerNow(_ request: Admitted) -> HTTPResponse? {
+    if extensionServer(request.head) != nil { return nil }
     guard request.info.isResource else {
       // What health is made of may have to be waited for.
       return HealthChecks.handles(request.head.path) ? nil : answerPath(request)
@@ -290,6 +297,7 @@ public final class APIServer: HTTPHandler {
 
   private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
     if let response = request.body.isEmpty ? answerNow(admitted) : nil { return response }
+    if let server = extensionServer(admitted.head) { return await forward(admitted, request, to: server) }
     guard admitted.info.isResource else {
       let method = admitted.head.method
       if method == "GET" || method == "HEAD",

@@ -53,6 +53,11 @@ public struct APIServerConfiguration: Sendable {
     "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
   ])
 
+  /// Identify this server to extension servers, which know by it whom to believe about users.
+  public var proxyClientCertificateFile: String?
+  public var proxyClientCertificatePEM: String?
+  public var proxyClientKeyFile: String?
+  public var proxyClientKeyPEM: String?
   /// Identify this server to kubelets.
   public var kubeletClientCertificateFile: String?
   public var kubeletClientCertificatePEM: String?
@@ -103,6 +108,8 @@ public struct APIServerConfiguration: Sendable {
     try load(&result.servingKeyPEM, servingKeyFile)
     try load(&result.clientCAPEM, clientCAFile)
     try load(&result.requestHeaderClientCAPEM, requestHeaderClientCAFile)
+    try load(&result.proxyClientCertificatePEM, proxyClientCertificateFile)
+    try load(&result.proxyClientKeyPEM, proxyClientKeyFile)
     try load(&result.serviceAccountKeyPEM, serviceAccountKeyFile)
     try load(&result.kubeletClientCertificatePEM, kubeletClientCertificateFile)
     try load(&result.kubeletClientKeyPEM, kubeletClientKeyFile)

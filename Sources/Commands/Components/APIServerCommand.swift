@@ -77,8 +77,8 @@ struct APIServerCommand: ComponentCommand {
     .list("requestheader-username-headers", "", "Published for extension servers."),
     .list("requestheader-group-headers", "", "Published for extension servers."),
     .list("requestheader-extra-headers-prefix", "", "Published for extension servers."),
-    .text("proxy-client-cert-file", "", "Taken: extension servers are not served yet."),
-    .text("proxy-client-key-file", "", "Taken: extension servers are not served yet."),
+    .text("proxy-client-cert-file", "", "Identifies this server to extension servers."),
+    .text("proxy-client-key-file", "", "The key of that certificate."),
   ]
 
   private static let limits: [GoFlag] = [
@@ -161,6 +161,8 @@ struct APIServerCommand: ComponentCommand {
     if let both = settings.enabledAdmissionPlugins.intersection(settings.disabledAdmissionPlugins).min() {
       throw FlagError("[\(both)] in enable-admission-plugins and disable-admission-plugins overlapped")
     }
+    settings.proxyClientCertificateFile = values.path("proxy-client-cert-file")
+    settings.proxyClientKeyFile = values.path("proxy-client-key-file")
     settings.requestHeaderClientCAFile = values.path("requestheader-client-ca-file")
     settings.requestHeaderAllowedNames = values.list("requestheader-allowed-names")
     settings.requestHeaderUsernameHeaders = values.list("requestheader-username-headers")

@@ -37,6 +37,10 @@ struct ControlPlane: Sendable {
     configuration.kubeletClientCertificateFile = pki.certificatePath(.apiserverKubeletClient)
     configuration.kubeletClientKeyFile = pki.keyPath(.apiserverKubeletClient)
     configuration.kubeletCAFile = pki.authorityPath
+    configuration.requestHeaderClientCAFile = pki.frontProxyAuthorityPath
+    configuration.requestHeaderAllowedNames = ["front-proxy-client"]
+    configuration.proxyClientCertificateFile = pki.certificatePath(.frontProxyClient)
+    configuration.proxyClientKeyFile = pki.keyPath(.frontProxyClient)
     configuration.serviceAccountIssuer = "https://kubernetes.default.svc.\(arguments.clusterDomain)"
     configuration.serviceAccountKeyFile = pki.serviceAccountKeyPath
     // A node need not be in anybody's DNS: its address comes first, as kubeadm has it.
