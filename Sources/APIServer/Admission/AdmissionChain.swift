@@ -35,7 +35,9 @@ struct AdmissionRequest: Sendable {
   mutating func atEnd(_ body: @escaping @Sendable (_ committed: Bool) -> Void) { endings.append(body) }
 
   /// Notes something for the audit log.
-  var annotate: @Sendable (_ key: String, _ value: String) -> Void { { _, _ in } }
+  var annotate: @Sendable (_ key: String, _ value: String) -> Void {
+    { [audit = context.request.audit] key, value in audit?.annotate(key, value) }
+  }
 
   func finish(committed: Bool) { for ending in endings { ending(committed) } }
 

@@ -199,7 +199,9 @@ extension APIServer {
     let started = RequestMetrics.now()
     let admitted: Admitted
     switch admit(head) {
-    case .refused(let response, _): return .refuse(response)
+    case .refused(let response, _, let audit):
+      if let audit { auditor?.emit(audit, .responseComplete, status: response.status) }
+      return .refuse(response)
     case .admitted(let request): admitted = request
     }
     let server = extensionServer(head)
@@ -233,10 +235,16 @@ extension APIServer {
       var response = HTTPResponse(status: answer.status, body: .bytes(answer.body))
       if let type = answer.headers["content-type"] { response.headers.add("content-type", type) }
       metrics.count(admitted.info, status: answer.status, method: method, since: started)
+      if let audit = admitted.audit { auditor?.emit(audit, .responseComplete, status: answer.status) }
       return .refuse(response)
     case .upgraded(let backend):
       metrics.count(admitted.info, status: 101, method: method, since: started)
-      return .accept(headers: backend.responseHeaders) { client in await client.splice(with: backend) }
+      let (auditor, audit) = (auditor, admitted.audit)
+      if let audit { auditor?.emit(audit, .responseStarted, status: 101) }
+      return .accept(headers: backend.responseHeaders) { client in
+        await client.splice(with: backend)
+        if let audit { auditor?.emit(audit, .responseComplete, status: 101) }
+      }
     }
   }
 

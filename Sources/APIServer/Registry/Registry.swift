@@ -160,6 +160,7 @@ final class Registry: Sendable {
       var request = request
       try negotiate(&request, for: .resource)
       let response = info.verb == "get" ? try getNow(resource, request) : try listNow(resource, request)
+      if let response { request.audit?.answered(response) }
       return response.map { encoded($0, as: request.form, request.headers) }
     } catch {
       return errorResponse(error, request.headers, query: request.query, accept: request.accept)
@@ -175,12 +176,26 @@ final class Registry: Sendable {
       if Self.foreign.contains(request.info.subresource) { return try await route(request) }
       // A client that could not read the answer must learn so before anything is done.
       try negotiate(&request, for: request.info.verb == "watch" ? .watch : .resource)
-      response = encoded(try await route(request), as: request.form, request.headers)
+      if let audit = request.audit { note(request, audit) }
+      let plain = try await route(request)
+      request.audit?.answered(plain)
+      response = encoded(plain, as: request.form, request.headers)
     } catch {
       response = errorResponse(error, request.headers, query: request.query, accept: request.accept)
     }
     warnOfDeprecation(request.info, &response)
     return response
+  }
+
+  /// Keeps what was sent as JSON, whatever form it was sent in.
+  private func note(_ request: ResourceRequest, _ audit: AuditRecord) {
+    let info = request.info
+    guard !request.body.isEmpty, let resource = resource(info.apiGroup, info.apiVersion, info.resource) else { return }
+    let kind =
+      info.verb.hasPrefix("delete")
+      ? GroupVersionKind(group: "", version: "v1", kind: "DeleteOptions")
+      : AdmissionView.kind(of: resource, info.subresource)
+    audit.sent(info.verb == "patch" ? request.body : try? jsonBody(request, kind: kind))
   }
 
   private static let foreign: Set<String> = ["attach", "exec", "log", "portforward", "proxy"]

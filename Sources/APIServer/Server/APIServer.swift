@@ -33,6 +33,7 @@ public final class APIServer: HTTPHandler {
   let health: HealthChecks
   let metrics = RequestMetrics()
   let aggregator: Aggregator
+  let auditor: Auditor?
   let kubelets: KubeletProxy
   let tokens: ServiceAccountTokens?
   let logger: Logger
@@ -100,6 +101,7 @@ public final class APIServer: HTTPHandler {
       discovery.set("custom resources", kinds.discovery)
       openAPI.set(CustomOpenAPI(resources: kinds.all))
     }
+    auditor = try configuration.audit.auditor(logger: logger)
     aggregator = Aggregator(
       registry: registry, discovery: discovery, openAPI: openAPI, certificate: configuration.proxyClientCertificatePEM,
       key: configuration.proxyClientKeyPEM, logger: logger)
@@ -149,6 +151,7 @@ public final class APIServer: HTTPHandler {
       group.addTask { await self.endpoints.run() }
       group.addTask { await self.identity.run() }
       group.addTask { await self.aggregator.run() }
+      if let auditor = self.auditor { group.addTask { await auditor.run() } }
       group.addTask { await self.registry.repairServicesForEver() }
     }
     await shutdown()
@@ -168,6 +171,7 @@ public final class APIServer: HTTPHandler {
     await server?.shutdown(grace: .seconds(2))
     registry.stop()
     await registry.webhooks.shutdown()
+    await auditor?.close()
     await kubelets.shutdown()
   }
 
@@ -197,42 +201,64 @@ public final class APIServer: HTTPHandler {
     var info: RequestInfo
     var user: UserInfo
     var query: [(String, String)]
+    var audit: AuditRecord?
     var started = RequestMetrics.now()
   }
 
   enum Admission {
     case admitted(Admitted)
-    case refused(HTTPResponse, RequestInfo)
+    case refused(HTTPResponse, RequestInfo, AuditRecord?)
   }
 
   /// Authenticates and authorizes. `user` is given where the way in has settled who asks.
   func admit(_ head: HTTPRequestHead, user known: UserInfo? = nil) -> Admission {
     let query = head.query
     let info = RequestInfo(method: head.method, path: head.path, query: query)
+    func refused(_ error: any Error, _ audit: AuditRecord?) -> Admission {
+      let response = errorResponse(error, head.headers, query: query)
+      audit?.answered(response)
+      return .refused(response, info, audit)
+    }
+    func nobody() -> Admission {
+      refused(StatusError.unauthorized(), record(head, info, UserInfo(name: ""), nil, isUnknown: true))
+    }
     var user: UserInfo
     if let known {
       user = RequestAuthenticator.completed(known)
     } else {
       switch authenticator.authenticateSync(head) ?? .absent {
       case .user(let found): user = found
-      case .absent: return .refused(errorResponse(StatusError.unauthorized(), head.headers, query: query), info)
+      case .absent: return nobody()
       case .failed(let reason):
         logger.debug("unable to authenticate the request", metadata: ["reason": "\(reason)"])
-        return .refused(errorResponse(StatusError.unauthorized(), head.headers, query: query), info)
+        return nobody()
       }
     }
+    let real = user
     do {
       if let other = try Impersonation.apply(head.headers, user: user, authorizer: authorizer) { user = other }
     } catch {
-      return .refused(errorResponse(error, head.headers, query: query), info)
+      return refused(error, record(head, info, real, nil))
     }
+    let audit = record(head, info, real, user == real ? nil : user)
     let attributes = AuthorizationAttributes(info)
     let answer = authorizer.authorize(user, attributes)
-    guard answer.decision == .allowed else {
-      let refusal = forbidden(user, attributes, reason: answer.reason)
-      return .refused(errorResponse(refusal, head.headers, query: query), info)
+    if let audit {
+      audit.annotate("authorization.k8s.io/decision", answer.decision == .allowed ? "allow" : "forbid")
+      audit.annotate("authorization.k8s.io/reason", answer.reason)
     }
-    return .admitted(Admitted(head: head, info: info, user: user, query: query))
+    guard answer.decision == .allowed else {
+      return refused(forbidden(user, attributes, reason: answer.reason), audit)
+    }
+    return .admitted(Admitted(head: head, info: info, user: user, query: query, audit: audit))
+  }
+
+  private func record(
+    _ head: HTTPRequestHead, _ info: RequestInfo, _ user: UserInfo, _ other: UserInfo?, isUnknown: Bool = false
+  ) -> AuditRecord? {
+    auditor?.begin(
+      id: head.headers["audit-id"] ?? Self.newAuditID(), head, info, user: user, impersonated: other,
+      isUnknown: isUnknown)
   }
 
   /// Whether a refusal may come from caches that do not have yet what another server was told: a token's account, a
@@ -244,7 +270,7 @@ public final class APIServer: HTTPHandler {
   private func admitCaughtUp(_ head: HTTPRequestHead, user: UserInfo?) async -> Admission {
     let before = registry.hub.clock.current
     let first = admit(head, user: user)
-    guard case .refused(let response, _) = first, mayBeBehind(response) else { return first }
+    guard case .refused(let response, _, _) = first, mayBeBehind(response) else { return first }
     // Who cannot be told more is answered by what is known.
     try? await registry.catchUp()
     return registry.hub.clock.current > before ? admit(head, user: user) : first
@@ -253,10 +279,11 @@ public final class APIServer: HTTPHandler {
   public func handleSync(_ head: HTTPRequestHead) -> HTTPResponse? {
     let started = RequestMetrics.now()
     switch admit(head) {
-    case .refused(let response, let info):
+    case .refused(let response, let info, let audit):
       if mayBeBehind(response) { return nil }
-      return finish(response, info, head, started)
-    case .admitted(let request): return answerNow(request).map { finish($0, request.info, head, started) }
+      return finish(response, info, head, started, audit)
+    case .admitted(let request):
+      return answerNow(request).map { finish($0, request.info, head, started, request.audit) }
     }
   }
 
@@ -277,22 +304,22 @@ public final class APIServer: HTTPHandler {
     let started = RequestMetrics.now()
     let admitted: Admitted
     switch await admitCaughtUp(head, user: user) {
-    case .refused(let response, let info): return finish(response, info, head, started)
+    case .refused(let response, let info, let audit): return finish(response, info, head, started, audit)
     case .admitted(let value): admitted = value
     }
-    let info = admitted.info
+    let (info, audit) = (admitted.info, admitted.audit)
     if request.bodyTooLarge {
       let problem = StatusError.requestEntityTooLarge("limit is \(configuration.maxRequestBodyBytes)")
-      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started)
+      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started, audit)
     }
-    if info.isLongRunning { return finish(await answer(admitted, request), info, head, started) }
+    if info.isLongRunning { return finish(await answer(admitted, request), info, head, started, audit) }
     let mutating = info.isMutating
     guard enter(mutating, admitted.user) else {
       let problem = StatusError.tooManyRequests("Too many requests, please try again later.", retryAfter: 1)
-      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started)
+      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started, audit)
     }
     defer { leave(mutating) }
-    return finish(await answer(admitted, request), info, head, started)
+    return finish(await answer(admitted, request), info, head, started, audit)
   }
 
   private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
@@ -327,17 +354,20 @@ public final class APIServer: HTTPHandler {
       let text = given.prefix { $0 != ";" }.filter { $0 != " " }.lowercased()
       if !text.isEmpty { media = text }
     }
-    return ResourceRequest(
+    var result = ResourceRequest(
       info: info, user: request.user, query: query, headers: request.head.headers, body: body,
       contentType: media, accept: request.head.headers["accept"] ?? "*/*")
+    result.audit = request.audit
+    return result
   }
 
   /// Puts the marks on a response that every response has, and counts it.
   private func finish(
-    _ response: HTTPResponse, _ info: RequestInfo, _ head: HTTPRequestHead, _ started: UInt64
+    _ response: HTTPResponse, _ info: RequestInfo, _ head: HTTPRequestHead, _ started: UInt64, _ audit: AuditRecord?
   ) -> HTTPResponse {
     var response = response
-    response.headers.add("audit-id", head.headers["audit-id"] ?? Self.newAuditID())
+    if let audit, let auditor { response = auditor.finish(audit, response) }
+    response.headers.add("audit-id", audit?.id ?? head.headers["audit-id"] ?? Self.newAuditID())
     metrics.count(info, status: response.status, method: head.method, since: started)
     return response
   }

@@ -69,6 +69,8 @@ public struct APIServerConfiguration: Sendable {
   /// The address types of nodes in the order in which they are tried.
   public var kubeletPreferredAddressTypes = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"]
 
+  /// What is written down about requests.
+  public var audit = AuditConfiguration()
   /// What clients are told to connect to; nil: 127.0.0.1.
   public var advertiseAddress: String?
   /// The name in this server's identity Lease; empty: the machine's.

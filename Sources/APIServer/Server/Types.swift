@@ -71,6 +71,8 @@ public struct ResourceRequest: Sendable {
   public var accept: String
   /// What `accept` came to; set by the registry before it answers.
   var form = ResponseForm()
+  /// What is written down about the request, if anything is.
+  var audit: AuditRecord?
 
   public init(
     info: RequestInfo, user: UserInfo, query: [(String, String)] = [], headers: HTTPFields = .init(),

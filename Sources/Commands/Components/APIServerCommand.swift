@@ -15,12 +15,12 @@ struct APIServerCommand: ComponentCommand {
   @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
   static let flags = GoFlags(
-    component: "kube-apiserver", CommonFlags.base + store + serving + identity + limits,
+    component: "kube-apiserver", CommonFlags.base + store + serving + identity + limits + APIServerFlags.shared,
     elsewhere: [
       "storage-backend": "--etcd-servers selects etcd, --datastore-dir SQLite",
       "storage-media-type": "objects are stored as JSON",
       "service-account-extend-token-expiration": "tokens of kubelets are always extended",
-      "encryption-provider-config": "not yet", "audit-policy-file": "not yet", "audit-log-path": "not yet",
+      "encryption-provider-config": "not yet",
       "authentication-config": "not yet", "authorization-config": "not yet", "oidc-issuer-url": "not yet",
       "admission-control-config-file": "not yet", "egress-selector-config-file": "nodes are reached directly",
     ])
@@ -70,8 +70,6 @@ struct APIServerCommand: ComponentCommand {
     .flag("enable-bootstrap-token-auth", true, "Must be true: bootstrap tokens are always read."),
     .flag("anonymous-auth", true, "Whether a request without credentials is system:anonymous."),
     .text("token-auth-file", "", "Lines of token,user,uid,\"groups\"."),
-    .list("enable-admission-plugins", "", "Plugins to run beside those that run by default."),
-    .list("disable-admission-plugins", "", "Plugins that run by default and are not to run."),
     .text("requestheader-client-ca-file", "", "Published for extension servers; a front proxy is not served yet."),
     .list("requestheader-allowed-names", "", "Published for extension servers."),
     .list("requestheader-username-headers", "", "Published for extension servers."),
@@ -82,7 +80,6 @@ struct APIServerCommand: ComponentCommand {
   ]
 
   private static let limits: [GoFlag] = [
-    .integer("max-requests-inflight", 400, "How many reads may be under way."),
     .integer("max-mutating-requests-inflight", 200, "How many writes may be under way."),
     .integer("min-request-timeout", 1800, "Seconds after which a watch ends, doubled at random."),
     .duration("request-timeout", "1m0s", "Taken and not used."),
@@ -156,11 +153,7 @@ struct APIServerCommand: ComponentCommand {
     guard values.text("endpoint-reconciler-type") == "lease" else {
       throw FlagError("--endpoint-reconciler-type must be lease")
     }
-    settings.enabledAdmissionPlugins = try Self.plugins(values, "enable-admission-plugins")
-    settings.disabledAdmissionPlugins = try Self.plugins(values, "disable-admission-plugins")
-    if let both = settings.enabledAdmissionPlugins.intersection(settings.disabledAdmissionPlugins).min() {
-      throw FlagError("[\(both)] in enable-admission-plugins and disable-admission-plugins overlapped")
-    }
+    try APIServerFlags.apply(values, to: &settings)
     settings.proxyClientCertificateFile = values.path("proxy-client-cert-file")
     settings.proxyClientKeyFile = values.path("proxy-client-key-file")
     settings.requestHeaderClientCAFile = values.path("requestheader-client-ca-file")
@@ -179,31 +172,6 @@ struct APIServerCommand: ComponentCommand {
     settings.gitVersion = Version.git
     return settings
   }
-
-  private static func plugins(_ values: FlagValues, _ flag: String) throws -> Set<String> {
-    let names = values.list(flag)
-    if let other = names.first(where: { !upstreamPlugins.contains($0) }) {
-      throw FlagError("\(flag) plugin \"\(other)\" is unknown")
-    }
-    // One that does nothing is no matter; one that is asked for and not here must not be passed over.
-    let here = APIServerConfiguration.admissionPlugins.union(["AlwaysAdmit"])
-    if flag.hasPrefix("enable"), let missing = names.first(where: { !here.contains($0) }) {
-      throw FlagError("\(flag) plugin \"\(missing)\" is not served by apus")
-    }
-    return Set(names)
-  }
-
-  /// Upstream's plugins.
-  private static let upstreamPlugins: Set<String> = [
-    "AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "CertificateApproval", "CertificateSigning",
-    "CertificateSubjectRestriction", "ClusterTrustBundleAttest", "DefaultIngressClass", "DefaultStorageClass",
-    "DefaultTolerationSeconds", "DenyServiceExternalIPs", "EventRateLimit", "ExtendedResourceToleration",
-    "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology", "LimitRanger", "MutatingAdmissionPolicy",
-    "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists", "NamespaceLifecycle", "NodeRestriction",
-    "OwnerReferencesPermissionEnforcement", "PersistentVolumeClaimResize", "PodNodeSelector", "PodSecurity",
-    "PodTolerationRestriction", "PodTopologyLabels", "Priority", "ResourceQuota", "RuntimeClass", "ServiceAccount",
-    "StorageObjectInUseProtection", "TaintNodesByCondition", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
-  ]
 
   private func serving(_ values: FlagValues) throws -> (String, String) {
     if let certificate = values.path("tls-cert-file"), let key = values.path("tls-private-key-file") {

@@ -57,6 +57,12 @@ struct ServerCommand: AsyncParsableCommand {
   var containerRuntimeEndpoint: String?
 
   @Option(
+    name: .customLong("kube-apiserver-arg"),
+    help: "A flag of kube-apiserver, as flag=value: --audit-*, --enable-admission-plugins, --disable-admission-plugins."
+  )
+  var apiServerArguments: [String] = []
+
+  @Option(
     help: "How much to log: trace, debug, info, notice, warning, error or critical.",
     transform: { text in
       guard let level = Logger.Level(rawValue: text) else { throw ValidationError("no such level: \(text)") }
