@@ -91,7 +91,7 @@ let rooms: [Room] = [
       "Logging", "DequeModule",
       "OrderedCollections", "NIOCore", "Crypto",
     ]),
-  Room(name: "Scheduler", needs: ["API", "Client", "Logging", "HeapModule", "DequeModule"]),
+  Room(name: "Scheduler", needs: ["API", "APIMachinery", "Client", "Logging", "HeapModule", "DequeModule"]),
   Room(name: "ControllerManager", needs: ["API", "Quota", "Client", "PKI", "Logging"]),
   Room(
     name: "ContainerRuntime",
@@ -141,7 +141,7 @@ let rooms: [Room] = [
   Room(
     name: "APIServerTests",
     needs: ["APIServer", "Protobuf", "StorageSQLite", "Storage", "API", "HTTP", "PKI", "Client"], kind: .tests),
-  Room(name: "SchedulerTests", needs: ["Scheduler", "API", "Client"], kind: .tests),
+  Room(name: "SchedulerTests", needs: ["Scheduler", "API", "APIMachinery", "Client"], kind: .tests),
   Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client", "PKI"], kind: .tests),
   Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI", "APIMachinery", "Logging"], kind: .tests),
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),

@@ -76,9 +76,9 @@ public final class Scheduler: Sendable {
     namespaces.addHandler { [self] event in
       change { core, now in
         if case .deleted(let namespace) = event {
-          core.namespaceChanged(namespace.metadata.name, labels: nil)
+          core.namespaceChanged(namespace.metadata.name, labels: nil, now: now)
         } else {
-          core.namespaceChanged(event.object.metadata.name, labels: event.object.metadata.labels)
+          core.namespaceChanged(event.object.metadata.name, labels: event.object.metadata.labels, now: now)
         }
       }
     }

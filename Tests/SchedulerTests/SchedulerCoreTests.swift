@@ -40,12 +40,12 @@ struct Seeded: RandomNumberGenerator, Sendable {
 private func anywhere(_: Pod) -> VolumeVerdict { .anywhere }
 
 extension SchedulerCore {
-  fileprivate mutating func place(now: Double = 0) -> (pod: String, node: String)? {
+  mutating func place(now: Double = 0) -> (pod: String, node: String)? {
     guard case .place(let pod, let node) = next(now: now, .init(volumes: anywhere)) else { return nil }
     return (pod.metadata.name, node)
   }
 
-  fileprivate mutating func refusal(now: Double = 0) -> String? {
+  mutating func refusal(now: Double = 0) -> String? {
     guard case .refuse(_, let message, _) = next(now: now, .init(volumes: anywhere)) else { return nil }
     // What it says of preemption has tests of its own.
     return message.split(separator: " preemption: ").first.map(String.init)

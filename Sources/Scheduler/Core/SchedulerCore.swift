@@ -1,4 +1,5 @@
 import API
+import APIMachinery
 
 /// The scheduler's decisions as a value: events go in, placements come out. It reads no clock and talks to nobody; the
 /// shell around it (`Scheduler`) does both.
@@ -7,9 +8,17 @@ struct SchedulerCore: Sendable {
   enum Decision: Sendable {
     /// Bind it. The pod is already counted on the node.
     case place(Pod, node: String)
-    /// It fits nowhere, for these reasons. Others may have to make room for it.
+    /// It fits nowhere, for these reasons.
     case refuse(Pod, message: String, preemption: Preemption.Choice?)
   }
+
+  private(set) var snapshot = Snapshot()
+  private(set) var queue: SchedulingQueue
+  private var classes: [PodClassKey: PodClass] = [:]
+  var random: any RandomNumberGenerator & Sendable
+  let framework: Framework
+  /// Pods promised a node, by uid.
+  var nominations: [String: Nomination] = [:]
 
   /// What the core must be told for a decision, and cannot know.
   struct Knowledge {
@@ -20,11 +29,6 @@ struct SchedulerCore: Sendable {
     var budgets: () -> [PodDisruptionBudget] = { [] }
   }
 
-  private(set) var snapshot = Snapshot()
-  private(set) var queue: SchedulingQueue
-  private var classes: [PodClassKey: PodClass] = [:]
-  private var random: any RandomNumberGenerator & Sendable
-  private let framework: Framework
   private let schedulerName: String
   private static let maxClasses = 512
 
@@ -47,22 +51,39 @@ struct SchedulerCore: Sendable {
       // An assumed pod is on its way to its node: its own unbound echoes must not bring it back.
       guard pod.spec.schedulerName == schedulerName || pod.spec.schedulerName.isEmpty, snapshot.node(of: uid) == nil
       else { return }
-      if pod.metadata.deletionTimestamp != nil { return queue.remove(uid) }
+      if pod.metadata.deletionTimestamp != nil {
+        nominations[uid] = nil
+        return queue.remove(uid)
+      }
+      let promised = pod.status.nominatedNodeName
+      if !promised.isEmpty, nominations[uid] == nil {
+        nominations[uid] = Nomination(node: promised, pod: PlacedPod(pod))
+      }
       queue.set(pod, now: now)
-      // Room made for it by a scheduler that is gone is still its own.
-      let node = pod.status.nominatedNodeName
-      if !node.isEmpty, snapshot.nomination(of: uid) == nil { nominate(pod, to: node) }
     } else {
       queue.remove(uid)
-      let isNew = snapshot.node(of: uid) == nil
-      snapshot.place(PlacedPod(pod, namespaces: snapshot.namespaces), on: pod.spec.nodeName)
-      if isNew { queue.moveOn(.podPlaced, now: now) }
+      nominations[uid] = nil
+      let old = snapshot.pod(uid)
+      if let old, snapshot.node(of: uid) == pod.spec.nodeName, old.pod.spec == pod.spec,
+        old.pod.metadata.labels == pod.metadata.labels,
+        old.pod.metadata.deletionTimestamp == pod.metadata.deletionTimestamp
+      {
+        // Its status alone moves no placement.
+        return
+      }
+      snapshot.place(PlacedPod(pod), on: pod.spec.nodeName)
+      if old == nil || old?.pod.metadata.labels != pod.metadata.labels
+        || old?.pod.metadata.deletionTimestamp != pod.metadata.deletionTimestamp
+      {
+        queue.moveOn(.podPlaced, now: now)
+      }
+      if let old, old.pod.spec != pod.spec { queue.moveOn(.podRemoved, now: now) }
     }
   }
 
   mutating func podDeleted(_ uid: String, now: Double) {
     queue.remove(uid)
-    snapshot.denominate(uid)
+    nominations[uid] = nil
     guard snapshot.node(of: uid) != nil else { return }
     snapshot.unplace(uid)
     queue.moveOn(.podRemoved, now: now)
@@ -87,7 +108,11 @@ struct SchedulerCore: Sendable {
 
   mutating func volumeChanged(now: Double) { queue.moveOn(.volumeChanged, now: now) }
 
-  mutating func namespaceChanged(_ name: String, labels: [String: String]?) { snapshot.setNamespace(name, labels) }
+  mutating func namespaceChanged(_ name: String, labels: [String: String]?, now: Double = 0) {
+    guard snapshot.namespaceLabels[name] != labels else { return }
+    snapshot.namespaceLabels[name] = labels
+    queue.moveOn(.namespaceChanged, now: now)
+  }
 
   // Decisions
 
@@ -95,95 +120,86 @@ struct SchedulerCore: Sendable {
   mutating func next(now: Double, _ knowledge: Knowledge) -> Decision? {
     guard let entry = queue.pop(now: now) else { return nil }
     let pod = entry.pod
-    var info = PodInfo(pod, namespaces: snapshot.namespaces)
-    var isDefaulted = false
-    if pod.spec.topologySpreadConstraints.isEmpty, let selector = knowledge.workload(pod) {
-      info.terms.addDefaultSpread(selector, of: pod)
-      isDefaulted = true
-    }
-    func turnDown(_ message: String, _ plugins: Set<String>, _ choice: Preemption.Choice? = nil) -> Decision {
+    var info = PodInfo(pod)
+    if info.spread.isEmpty, let selector = knowledge.workload(pod) { info.spreadByDefault(selector) }
+    func turnDown(_ message: String, _ plugins: Set<String>, _ preemption: Preemption.Choice? = nil) -> Decision {
       queue.refused(pod.metadata.uid, by: plugins, now: now)
-      return .refuse(pod, message: message, preemption: choice)
+      return .refuse(pod, message: message, preemption: preemption)
     }
     let total = snapshot.nodes.count
     guard total > 0 else { return turnDown("no nodes available to schedule pods", ["NodeName"]) }
+    func everywhere(_ refusal: Refusal) -> Decision {
+      turnDown(
+        "0/\(total) nodes are available: \(refusal.reasons.joined(separator: ", ")). preemption: 0/\(total) nodes are "
+          + "available: \(total) Preemption is not helpful for scheduling.", [refusal.plugin])
+    }
     for plugin in framework.preFilter {
-      if let refusal = plugin.preFilter(info) {
-        return turnDown("0/\(total) nodes are available: \(refusal.reasons.joined(separator: ", ")).", [refusal.plugin])
-      }
+      if let refusal = plugin.preFilter(info) { return everywhere(refusal) }
     }
-    var volumes: (@Sendable (String) -> Refusal?)?
+    let allowed: (String) -> Refusal?
     switch knowledge.volumes(pod) {
-    case .anywhere: break
-    case .depends(let allowed): volumes = allowed
-    case .impossible(let refusal):
-      return turnDown("0/\(total) nodes are available: \(refusal.reasons.joined(separator: ", ")).", [refusal.plugin])
+    case .impossible(let refusal): return everywhere(refusal)
+    case .depends(let check): allowed = check
+    case .anywhere: allowed = { _ in nil }
     }
-    let relations = Relations(info, &snapshot, framework, isDefaulted: isDefaulted, volumes: volumes)
-    // Where room was made for it, it goes, if it can.
-    if let nominated = snapshot.nomination(of: pod.metadata.uid), let node = snapshot.nodes[nominated],
-      framework.refusal(of: info, on: snapshot.view(node, for: info)) == nil,
-      relations.refusal(node.slot, nominated, info, snapshot, framework) == nil
-    {
-      snapshot.place(PlacedPod(info), on: nominated)
-      return .place(pod, node: nominated)
-    }
-    let (node, refusals) = best(info, relations)
-    if let node {
-      snapshot.place(PlacedPod(info), on: node)
-      queue.moveOn(.podPlaced, now: now)
-      return .place(pod, node: node)
-    }
-    let message = Self.message(refusals, total: total)
-    let plugins = Set(refusals.values.map(\.plugin))
-    if let why = whyNotPreempt(info) { return turnDown("\(message) preemption: \(why)", plugins) }
-    let preemption = Preemption(framework: framework, budgets: knowledge.budgets().compactMap(Preemption.Budget.init))
-    let (choice, messages) = preemption.choose(
-      for: info, isDefaulted: isDefaulted, refusals: refusals, in: &snapshot, volumes: volumes)
-    guard let choice else {
-      snapshot.denominate(pod.metadata.uid)
-      return turnDown("\(message) preemption: \(Self.message(messages, total: total))", plugins)
-    }
-    snapshot.nominate(PlacedPod(info), to: choice.node)
-    return turnDown(message, plugins, choice)
-  }
-
-  private mutating func best(_ info: PodInfo, _ relations: Relations) -> (String?, [String: Refusal]) {
-    let key = PodClassKey(info)
+    let key = PodClassKey(info, snapshot)
     // Classes of pods long gone are dropped all at once; the next pod of each pays one pass.
     if classes[key] == nil, classes.count >= Self.maxClasses { classes = [:] }
-    var podClass = classes.removeValue(forKey: key) ?? PodClass()
+    var podClass =
+      classes.removeValue(forKey: key).flatMap { $0.isCurrent(snapshot) ? $0 : nil }
+      ?? PodClass(info, key, snapshot, framework)
     defer { classes[key] = podClass }
-    if relations.isEmpty {
-      let node = podClass.best(for: info, in: snapshot, framework: framework, random: &random)
-      return (node, node == nil ? podClass.refusals : [:])
+    let uid = pod.metadata.uid
+    let others = nominations.values.filter { $0.pod.uid != uid && $0.pod.priority >= info.priority }
+    let promised = Dictionary(grouping: others, by: \.node)
+    var node: String?
+    if let nominated = nominations[uid]?.node, let standing = snapshot.nodes[nominated] {
+      podClass.refresh(info, snapshot, framework, &random)
+      if podClass.fits(nominated), allowed(nominated) == nil,
+        refusal(info, standing, promised[nominated] ?? [], podClass) == nil
+      {
+        node = nominated
+      }
     }
-    return podClass.best(for: info, in: snapshot, framework: framework, relations: relations, random: &random)
-  }
-
-  /// Why a pod may not make others go; nil if it may.
-  private func whyNotPreempt(_ pod: PodInfo) -> String? {
-    if pod.pod.spec.preemptionPolicy == "Never" { return "not eligible due to preemptionPolicy=Never." }
-    // Others are leaving for it already.
-    if let node = snapshot.nomination(of: pod.pod.metadata.uid),
-      snapshot.nodes[node]?.pods.values.contains(where: { $0.isTerminating && $0.priority < pod.priority }) == true
-    {
-      return "not eligible due to terminating pod on the nominated node."
+    if node == nil {
+      var checker: PodClass.Checker?
+      if !promised.isEmpty {
+        podClass.refresh(info, snapshot, framework, &random)
+        checker = podClass.checker
+      }
+      var lots = random
+      node = podClass.best(for: info, in: snapshot, framework: framework, random: &lots) { candidate in
+        let name = candidate.node.metadata.name
+        if let refusal = allowed(name) { return refusal }
+        guard let waiting = promised[name] else { return nil }
+        var full = candidate
+        for nomination in waiting { full.add(nomination.pod) }
+        return checker?.refusal(of: info, on: full, snapshot, framework)
+      }
+      random = lots
     }
-    return nil
+    if let node {
+      nominations[uid] = nil
+      snapshot.place(PlacedPod(info), on: node)
+      return .place(pod, node: node)
+    }
+    let verdict = podClass.verdict()
+    let text = Self.message(verdict.reasons, total: total)
+    let budgets = info.priority > (snapshot.priorities.keys.min() ?? .max) ? knowledge.budgets().map(Budget.init) : []
+    let (preemption, why) = preempt(info, podClass, unresolvable: verdict.unresolvable, budgets: budgets) {
+      allowed($0.node.metadata.name)
+    }
+    if preemption == nil { nominations[uid] = nil }
+    return turnDown(preemption == nil ? "\(text) preemption: \(why)" : text, verdict.refusers, preemption)
   }
 
-  /// A pod for which room was made before this scheduler began.
-  mutating func nominate(_ pod: Pod, to node: String) {
-    snapshot.nominate(PlacedPod(pod, namespaces: snapshot.namespaces), to: node)
-  }
-
-  /// Pods that are less important than one that has just been given a node lose their claim to it.
-  mutating func outrankedNominations(by pod: Pod, on node: String) -> [Pod] {
-    let priority = pod.spec.priority ?? 0
-    let lesser = (snapshot.nominated[node] ?? [:]).values.filter { $0.priority < priority }
-    for other in lesser { snapshot.denominate(other.uid) }
-    return lesser.map(\.pod)
+  /// Whether a node can still run the pod when those it is promised to have come.
+  private func refusal(_ info: PodInfo, _ node: NodeInfo, _ promised: [Nomination], _ podClass: PodClass) -> Refusal? {
+    if promised.isEmpty { return nil }
+    var full = node
+    for nomination in promised { full.add(nomination.pod) }
+    var checker = podClass.checker
+    return checker.refusal(of: info, on: full, snapshot, framework)
   }
 
   /// The placement could not be carried out: the pod waits for its next turn. `refusedBy` as for the queue.
@@ -199,17 +215,22 @@ struct SchedulerCore: Sendable {
   mutating func flush(now: Double) -> Double? { queue.flush(now: now) }
 
   /// `0/3 nodes are available: 1 Insufficient memory, 2 node(s) were unschedulable.`: reasons counted, in order of text.
-  static func message(_ refusals: [String: Refusal], total: Int) -> String {
-    var counts: [String: Int] = [:]
-    for refusal in refusals.values {
-      for reason in refusal.reasons { counts[reason, default: 0] += 1 }
-    }
-    return message(counts, total: total)
-  }
-
-  private static func message(_ counts: [String: Int], total: Int) -> String {
+  static func message(_ counts: [String: Int], total: Int) -> String {
     let parts = counts.map { "\($0.value) \($0.key)" }.sorted()
     return "0/\(total) nodes are available: \(parts.joined(separator: ", "))."
+  }
+}
+
+extension PodInfo {
+  /// Upstream's built-in constraints: soft, five across zones and three across nodes.
+  mutating func spreadByDefault(_ selector: Labels.Selector) {
+    let labels = pod.metadata.labels
+    spreadIsDefault = true
+    spread = [
+      SpreadConstraint(topologyKey: Snapshot.hostname, maxSkew: 3, selector: selector, labels: labels),
+      SpreadConstraint(
+        topologyKey: "topology.kubernetes.io/zone", maxSkew: 5, selector: selector, labels: labels),
+    ]
   }
 }
 

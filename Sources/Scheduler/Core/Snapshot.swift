@@ -7,137 +7,103 @@ struct Snapshot: Sendable {
   /// Names of changed nodes, oldest first; `logStart` is the position of its first entry.
   private(set) var log: [String] = []
   private(set) var logStart: UInt64 = 0
-  /// Nodes with `PreferNoSchedule` taints; while there are none, the taint scores are all alike.
-  private(set) var softTainted: Set<String> = []
-  private(set) var topology = TopologyIndex()
-  /// The labels of the namespaces.
-  private(set) var namespaces: [String: [String: String]] = [:]
-  /// On how many nodes each image is.
-  private(set) var imageSpread: [String: Int] = [:]
-  /// Pods that others make room for, by node; they count as being there for pods that are not more important.
-  private(set) var nominated: [String: [String: PlacedPod]] = [:]
-  private var nominations: [String: String] = [:]
+  /// The label sets of placed pods, and what these pods say about others.
+  private(set) var labelSets = Interner<LabelSet>()
+  private(set) var terms = Interner<StandingTerm>()
+  /// How many placed pods have each priority.
+  private(set) var priorities: [Int32: Int] = [:]
+  /// How many nodes hold each image, by name.
+  private(set) var imageNodes: [String: Int] = [:]
+  /// Grows when remembered results must go altogether.
+  private(set) var epoch: UInt64 = 0
+  var namespaceLabels: [String: [String: String]] = [:] {
+    didSet { if namespaceLabels != oldValue { epoch += 1 } }
+  }
+  private var hostnames: [String: Int] = [:]
   private var generation: UInt64 = 0
   /// Where each known pod stands.
   private var placement: [String: String] = [:]
+  private var placed: [String: PlacedPod] = [:]
   /// Pods seen on nodes not seen yet.
   private var homeless: [String: [String: PlacedPod]] = [:]
 
   var logEnd: UInt64 { logStart + UInt64(log.count) }
 
+  /// Whether every node has a host name of its own, so that the node's own count is its domain's.
+  private(set) var hostnamesAreUnique = true
+
+  static let hostname = "kubernetes.io/hostname"
+
   mutating func set(_ node: Node) {
     let name = node.metadata.name
-    let slot = topology.set(name, node.metadata.labels)
-    if nodes[name] != nil {
-      let before = nodes[name]?.images ?? [:]
+    if let old = nodes[name]?.node {
+      countLabels(of: old, -1)
       nodes[name]?.set(node)
-      spread(from: before, to: nodes[name]?.images ?? [:])
     } else {
       var info = NodeInfo(node)
-      info.slot = slot
-      for pod in (homeless.removeValue(forKey: name) ?? [:]).values {
-        info.add(pod)
-        topology.add(pod, slot)
-      }
+      for pod in (homeless.removeValue(forKey: name) ?? [:]).values { info.add(pod) }
       nodes[name] = info
-      spread(from: [:], to: info.images)
     }
-    if node.spec.taints.contains(where: { $0.effect == "PreferNoSchedule" }) {
-      softTainted.insert(name)
-    } else {
-      softTainted.remove(name)
-    }
+    countLabels(of: node, 1)
     touch(name)
   }
 
   mutating func removeNode(_ name: String) {
     guard let info = nodes.removeValue(forKey: name) else { return }
-    softTainted.remove(name)
-    topology.remove(name)
-    spread(from: info.images, to: [:])
+    countLabels(of: info.node, -1)
     if !info.pods.isEmpty { homeless[name] = info.pods }
     touch(name)
   }
 
-  private mutating func spread(from old: [String: Int64], to new: [String: Int64]) {
-    if old.isEmpty && new.isEmpty { return }
-    for name in old.keys where new[name] == nil {
-      let left = (imageSpread[name] ?? 1) - 1
-      imageSpread[name] = left > 0 ? left : nil
+  private mutating func countLabels(of node: Node, _ step: Int) {
+    if let value = node.metadata.labels[Self.hostname] {
+      let count = (hostnames[value] ?? 0) + step
+      hostnames[value] = count > 0 ? count : nil
+      let unique = count <= 1 && (hostnamesAreUnique || hostnames.values.allSatisfy { $0 <= 1 })
+      if unique != hostnamesAreUnique {
+        hostnamesAreUnique = unique
+        epoch += 1
+      }
     }
-    for name in new.keys where old[name] == nil { imageSpread[name, default: 0] += 1 }
+    for name in node.status.images.flatMap(\.names) {
+      let count = (imageNodes[name] ?? 0) + step
+      imageNodes[name] = count > 0 ? count : nil
+    }
   }
 
   mutating func place(_ pod: PlacedPod, on node: String) {
-    let uid = pod.uid
-    if let current = placement[uid], current != node { unplace(uid) }
-    placement[uid] = node
-    denominate(uid)
-    guard let slot = nodes[node]?.slot else {
-      homeless[node, default: [:]][uid] = pod
-      return
+    unplace(pod.uid)
+    var pod = pod
+    pod.labelID = labelSets.acquire(pod.labels)
+    pod.termIDs = pod.terms.map { terms.acquire($0) }
+    priorities[pod.priority, default: 0] += 1
+    placement[pod.uid] = node
+    placed[pod.uid] = pod
+    if nodes[node] != nil {
+      nodes[node]?.add(pod)
+      touch(node)
+    } else {
+      homeless[node, default: [:]][pod.uid] = pod
     }
-    if let before = nodes[node]?.pods[uid] { topology.subtract(before, slot) }
-    nodes[node]?.add(pod)
-    topology.add(pod, slot)
-    touch(node)
   }
 
   mutating func unplace(_ uid: String) {
-    guard let node = placement.removeValue(forKey: uid) else { return }
-    guard let slot = nodes[node]?.slot else {
-      homeless[node]?[uid] = nil
-      return
-    }
-    if let before = nodes[node]?.pods[uid] { topology.subtract(before, slot) }
-    nodes[node]?.remove(uid)
-    touch(node)
-  }
-
-  /// Takes a pod off its node, or puts it back, for a question of what would be: nobody is told of a change.
-  mutating func suppose(_ pod: PlacedPod, on node: String, isThere: Bool) {
-    guard let slot = nodes[node]?.slot else { return }
-    if isThere {
-      nodes[node]?.add(pod)
-      topology.add(pod, slot)
+    guard let node = placement.removeValue(forKey: uid), let pod = placed.removeValue(forKey: uid) else { return }
+    labelSets.release(pod.labelID)
+    for id in pod.termIDs { terms.release(id) }
+    let left = (priorities[pod.priority] ?? 1) - 1
+    priorities[pod.priority] = left > 0 ? left : nil
+    if nodes[node] != nil {
+      nodes[node]?.remove(uid)
+      touch(node)
     } else {
-      nodes[node]?.remove(pod.uid)
-      topology.subtract(pod, slot)
+      homeless[node]?[uid] = nil
+      if homeless[node]?.isEmpty ?? false { homeless[node] = nil }
     }
   }
-
-  // MARK: Nominations
-
-  mutating func nominate(_ pod: PlacedPod, to node: String) {
-    denominate(pod.uid)
-    nominations[pod.uid] = node
-    nominated[node, default: [:]][pod.uid] = pod
-  }
-
-  mutating func denominate(_ uid: String) {
-    guard let node = nominations.removeValue(forKey: uid) else { return }
-    nominated[node]?[uid] = nil
-    if nominated[node]?.isEmpty == true { nominated[node] = nil }
-  }
-
-  func nomination(of uid: String) -> String? { nominations[uid] }
-
-  /// A node as a pod sees it: with those that are expected there and are no less important.
-  func view(_ info: NodeInfo, for pod: PodInfo) -> NodeInfo {
-    guard let expected = nominated[info.node.metadata.name] else { return info }
-    var view = info
-    for (uid, other) in expected where uid != pod.pod.metadata.uid && other.priority >= pod.priority { view.add(other) }
-    return view
-  }
-
-  // MARK: Namespaces and questions about pods
-
-  mutating func setNamespace(_ name: String, _ labels: [String: String]?) { namespaces[name] = labels }
-
-  mutating func count(_ query: PodQuery) -> [Int32] { topology.count(query, nodes: nodes) }
-  mutating func domains(_ key: String) -> TopologyIndex.Domains { topology.domains(key) }
 
   func node(of uid: String) -> String? { placement[uid] }
+  func pod(_ uid: String) -> PlacedPod? { placed[uid] }
 
   private mutating func touch(_ name: String) {
     generation += 1

@@ -16,18 +16,49 @@ struct PodInfo: Sendable {
   var requests: Resources
   var nonZeroRequests: Resources
   var hostPorts: Set<HostPort>
-  /// What it says about other pods.
-  var terms: PodTerms
+  var labelSet: LabelSet
+  var affinity: [PodTerm] = []
+  var antiAffinity: [PodTerm] = []
+  /// Preferred terms; what is to be kept away from has a negative weight.
+  var preferred: [StandingTerm] = []
+  var spread: [SpreadConstraint] = []
+  /// The constraints are the built-in ones: nodes without their labels are not left out.
+  var spreadIsDefault = false
 
-  var priority: Int32 { pod.spec.priority ?? 0 }
-
-  init(_ pod: Pod, namespaces: [String: [String: String]] = [:]) {
+  init(_ pod: Pod) {
     self.pod = pod
-    terms = PodTerms(pod, namespaces: namespaces)
     requests = Resources(pod.spec.totalRequests)
     nonZeroRequests = pod.nonZeroRequests
     hostPorts = pod.hostPorts
+    labelSet = LabelSet(
+      namespace: pod.metadata.namespace, labels: pod.metadata.labels,
+      terminating: pod.metadata.deletionTimestamp != nil)
+    if !pod.spec.topologySpreadConstraints.isEmpty {
+      spread = pod.spec.topologySpreadConstraints.map { SpreadConstraint($0, of: pod) }
+    }
+    guard let given = pod.spec.affinity else { return }
+    if let near = given.podAffinity {
+      affinity = near.requiredDuringSchedulingIgnoredDuringExecution.map { PodTerm($0, of: pod) }
+      preferred += near.preferredDuringSchedulingIgnoredDuringExecution.map {
+        StandingTerm(term: PodTerm($0.podAffinityTerm, of: pod), weight: Int64($0.weight))
+      }
+    }
+    if let far = given.podAntiAffinity {
+      antiAffinity = far.requiredDuringSchedulingIgnoredDuringExecution.map { PodTerm($0, of: pod) }
+      preferred += far.preferredDuringSchedulingIgnoredDuringExecution.map {
+        StandingTerm(term: PodTerm($0.podAffinityTerm, of: pod), weight: -Int64($0.weight))
+      }
+    }
   }
+
+  /// What the pod says about others once it stands: upstream gives required affinity a weight of one.
+  var standingTerms: [StandingTerm] {
+    if affinity.isEmpty && antiAffinity.isEmpty && preferred.isEmpty { return [] }
+    return antiAffinity.map { StandingTerm(term: $0, weight: nil) }
+      + affinity.map { StandingTerm(term: $0, weight: 1) } + preferred
+  }
+
+  var priority: Int32 { pod.spec.priority ?? 0 }
 }
 
 /// A plugin's name, as in KubeSchedulerConfiguration.
@@ -53,7 +84,7 @@ protocol FilterPlugin: Plugin {
 /// Rates a node that can run the pod from 0 to 100, alone or in relation to the others.
 protocol ScorePlugin: Plugin {
   var weight: Int64 { get }
-  /// Whether the pod's scores on a node are put in relation to those on the other nodes.
+  /// Whether the pod's scores on a node depend on the other nodes.
   func needsNormalizing(_ pod: PodInfo) -> Bool
   func score(_ pod: PodInfo, _ node: NodeInfo) -> Int64
   func normalize(_ scores: inout [Int64])
@@ -99,23 +130,31 @@ protocol PostBindPlugin: Plugin {
   func postBind(_ pod: PodInfo, to node: String) async
 }
 
+/// Tries to make room for a pod that fits nowhere; answers the node nominated for it.
+protocol PostFilterPlugin: Plugin {
+  func postFilter(_ pod: PodInfo, refusals: [String: Refusal]) async -> String?
+}
+
 /// One profile: the plugins of each extension point, in order (KubeSchedulerConfiguration v1).
 struct Framework: Sendable {
   var preEnqueue: [any PreEnqueuePlugin] = []
   var preFilter: [any PreFilterPlugin] = []
   var filter: [any FilterPlugin] = []
+  var postFilter: [any PostFilterPlugin] = []
   var score: [any ScorePlugin] = []
   var reserve: [any ReservePlugin] = []
   var permit: [any PermitPlugin] = []
   var preBind: [any PreBindPlugin] = []
   var bind: [any BindPlugin] = []
   var postBind: [any PostBindPlugin] = []
+  /// PodTopologySpread and InterPodAffinity count by domain (`Topology`) instead of node by node.
+  var spreadWeight: Int64 = 2
+  var affinityWeight: Int64 = 2
+  var images: ImageLocality? = ImageLocality()
 
   /// The plugins that decide where a pod may run; those that act on the cluster are the caller's to add.
   static let deciding = Framework(
     preEnqueue: [SchedulingGates()],
     filter: [NodeUnschedulable(), NodeName(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit()],
-    score: [
-      TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation(), ImageLocality(),
-    ])
+    score: [TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation()])
 }

@@ -15,37 +15,30 @@ struct HostPort: Hashable, Sendable {
 
 /// What the scheduler keeps of a pod that occupies a node.
 struct PlacedPod: Sendable {
-  let pod: Pod
+  var pod: Pod
   var requests: Resources
   var nonZeroRequests: Resources
   var hostPorts: Set<HostPort>
-  /// What it says about other pods; nil where it says nothing.
-  var terms: PodTerms?
+  var labels: LabelSet
+  var terms: [StandingTerm]
+  /// Numbers that the snapshot gives label sets and terms, so that equal ones are counted together.
+  var labelID = 0
+  var termIDs: [Int] = []
 
-  var key: ObjectKey { pod.key }
-  var uid: String { pod.metadata.uid }
-  var labels: [String: String] { pod.metadata.labels }
-  var priority: Int32 { pod.spec.priority ?? 0 }
-  var isTerminating: Bool { pod.metadata.deletionTimestamp != nil }
-
-  init(_ pod: Pod, namespaces: [String: [String: String]] = [:]) {
-    self.pod = pod
-    requests = Resources(pod.spec.totalRequests)
-    nonZeroRequests = pod.nonZeroRequests
-    hostPorts = pod.hostPorts
-    if pod.spec.affinity?.podAffinity != nil || pod.spec.affinity?.podAntiAffinity != nil {
-      terms = PodTerms(pod, namespaces: namespaces)
-    }
-  }
+  init(_ pod: Pod) { self.init(PodInfo(pod)) }
 
   init(_ info: PodInfo) {
     pod = info.pod
     requests = info.requests
     nonZeroRequests = info.nonZeroRequests
     hostPorts = info.hostPorts
-    terms =
-      info.pod.spec.affinity?.podAffinity == nil && info.pod.spec.affinity?.podAntiAffinity == nil ? nil : info.terms
+    labels = info.labelSet
+    terms = info.standingTerms
   }
+
+  var key: ObjectKey { pod.key }
+  var uid: String { pod.metadata.uid }
+  var priority: Int32 { pod.spec.priority ?? 0 }
 }
 
 extension Pod {
@@ -73,30 +66,21 @@ struct NodeInfo: Sendable {
   var nonZeroRequested = Resources()
   var pods: [String: PlacedPod] = [:]
   var hostPorts: [HostPort: Int] = [:]
+  /// Pods by the number of their label set, and standing terms by theirs.
+  var labelCounts: [Int: Int64] = [:]
+  var termCounts: [Int: Int64] = [:]
   var generation: UInt64 = 0
-  /// The node's number in the topology index.
-  var slot = 0
-  /// Bytes by image name.
-  var images: [String: Int64] = [:]
 
   init(_ node: Node) {
     self.node = node
     allocatable = Resources(node.status.allocatable)
     allowedPods = node.status.allocatable["pods"]?.value ?? 0
-    images = Self.images(node)
-  }
-
-  private static func images(_ node: Node) -> [String: Int64] {
-    var sizes: [String: Int64] = [:]
-    for image in node.status.images { for name in image.names { sizes[name] = image.sizeBytes } }
-    return sizes
   }
 
   mutating func set(_ node: Node) {
     self.node = node
     allocatable = Resources(node.status.allocatable)
     allowedPods = node.status.allocatable["pods"]?.value ?? 0
-    images = Self.images(node)
   }
 
   mutating func add(_ pod: PlacedPod) {
@@ -105,6 +89,8 @@ struct NodeInfo: Sendable {
     requested += pod.requests
     nonZeroRequested += pod.nonZeroRequests
     for port in pod.hostPorts { hostPorts[port, default: 0] += 1 }
+    labelCounts[pod.labelID, default: 0] += 1
+    for id in pod.termIDs { termCounts[id, default: 0] += 1 }
   }
 
   mutating func remove(_ uid: String) {
@@ -115,5 +101,7 @@ struct NodeInfo: Sendable {
       let left = (hostPorts[port] ?? 1) - 1
       hostPorts[port] = left > 0 ? left : nil
     }
+    labelCounts[pod.labelID] = labelCounts[pod.labelID].flatMap { $0 > 1 ? $0 - 1 : nil }
+    for id in pod.termIDs { termCounts[id] = termCounts[id].flatMap { $0 > 1 ? $0 - 1 : nil } }
   }
 }

@@ -1,38 +1,34 @@
 import API
 
-/// Prefers nodes that have the pod's images, the more so the larger these are and the more nodes have them.
-struct ImageLocality: ScorePlugin {
+/// Prefers nodes that already hold the pod's images, large ones and widely held ones more.
+struct ImageLocality: Sendable {
   let name = "ImageLocality"
-  let weight: Int64 = 1
-  private static let least: Int64 = 23 << 20
-  private static let most: Int64 = 1000 << 20
+  var weight: Int64 = 1
 
-  /// The snapshot's way of saying on how many of its nodes an image is.
-  struct Spread: Sendable {
-    var nodes: [String: Int] = [:]
-    var total = 0
+  static func images(of pod: Pod) -> [String] {
+    (pod.spec.initContainers + pod.spec.containers).map { normalized($0.image) }
   }
 
-  func score(_ pod: PodInfo, _ node: NodeInfo) -> Int64 { 0 }
+  /// A name without a tag means the latest.
+  static func normalized(_ image: String) -> String {
+    let last = image.lastIndex(of: "/").map { image.index(after: $0) } ?? image.startIndex
+    return image[last...].contains(":") ? image : image + ":latest"
+  }
 
-  static func score(_ pod: PodInfo, _ node: NodeInfo, _ spread: Spread) -> Int64 {
-    if node.images.isEmpty || spread.total == 0 { return 0 }
-    let containers = pod.pod.spec.containers.map(\.image) + pod.pod.spec.initContainers.map(\.image)
-    if containers.isEmpty { return 0 }
+  /// The size of each of the pod's images on the node, zero where it has none.
+  static func measures(of pod: Pod, on node: Node) -> [Int64] {
+    images(of: pod).map { image in node.status.images.first { $0.names.contains(image) }?.sizeBytes ?? 0 }
+  }
+
+  func score(_ sizes: ArraySlice<Int64>, _ pod: Pod, _ snapshot: Snapshot) -> Int64 {
+    let total = max(1, snapshot.nodes.count)
     var sum: Int64 = 0
-    for image in containers {
-      let name = normalized(image)
-      guard let size = node.images[name] else { continue }
-      sum += Int64(Double(size) * Double(spread.nodes[name] ?? 0) / Double(spread.total))
+    for (image, size) in zip(Self.images(of: pod), sizes) where size > 0 {
+      sum += Int64(Double(size) * Double(snapshot.imageNodes[image] ?? 0) / Double(total))
     }
-    let most = Self.most * Int64(containers.count)
-    let clamped = min(max(sum, least), most)
-    return 100 * (clamped - least) / (most - least)
-  }
-
-  /// Images without a tag are `latest`.
-  private static func normalized(_ image: String) -> String {
-    let slash = image.lastIndex(of: "/") ?? image.startIndex
-    return image[slash...].contains(":") || image.contains("@") ? image : image + ":latest"
+    let least: Int64 = 23 << 20
+    let most = (1000 << 20) * Int64(pod.spec.containers.count + pod.spec.initContainers.count)
+    let bounded = max(least, min(most, sum))
+    return most > least ? 100 * (bounded - least) / (most - least) : 0
   }
 }

@@ -9,6 +9,7 @@ enum ClusterEvent: Hashable, Sendable {
   case nodeTaintsChanged
   case podRemoved
   case podPlaced
+  case namespaceChanged
   case volumeChanged
 
   /// Whether the event may help a pod that these plugins refused (upstream's queueing hints, KEP-4247).
@@ -18,10 +19,15 @@ enum ClusterEvent: Hashable, Sendable {
     case .nodeAllocatableChanged: plugins.contains("NodeResourcesFit")
     case .nodeLabelsChanged:
       !plugins.isDisjoint(with: ["NodeAffinity", "VolumeBinding", "PodTopologySpread", "InterPodAffinity"])
-    case .nodeTaintsChanged: plugins.contains("TaintToleration") || plugins.contains("NodeUnschedulable")
+    case .nodeTaintsChanged:
+      !plugins.isDisjoint(with: ["TaintToleration", "NodeUnschedulable", "PodTopologySpread"])
     case .podRemoved:
-      !plugins.isDisjoint(with: ["NodeResourcesFit", "NodePorts", "PodTopologySpread", "InterPodAffinity"])
-    case .podPlaced: !plugins.isDisjoint(with: ["PodTopologySpread", "InterPodAffinity"])
+      !plugins.isDisjoint(with: [
+        "NodeResourcesFit", "NodePorts", "PodTopologySpread", "InterPodAffinity", "VolumeRestrictions",
+        "NodeVolumeLimits",
+      ])
+    case .podPlaced: plugins.contains("PodTopologySpread") || plugins.contains("InterPodAffinity")
+    case .namespaceChanged: plugins.contains("InterPodAffinity")
     case .volumeChanged: plugins.contains("VolumeBinding")
     }
   }
@@ -57,9 +63,9 @@ struct SchedulingQueue: Sendable {
 
   private var entries: [String: Entry] = [:]
   private var places: [String: Place] = [:]
-  /// Those of `places` that events may concern.
-  private var refused: Set<String> = []
-  private var inFlight: Set<String> = []
+  /// Refused pods by who refused them, so that an event asks once for all of them.
+  private var refusedPods: [Set<String>: Set<String>] = [:]
+  private var backingOff: Set<String> = []
   private var active = Heap<Rank>()
   private var order: UInt64 = 0
   /// Events seen while a pod was being tried; they may have come too late for that try.
@@ -97,9 +103,21 @@ struct SchedulingQueue: Sendable {
   }
 
   mutating func remove(_ uid: String) {
+    leave(uid)
     entries[uid] = nil
-    put(uid, nil)
+    places[uid] = nil
     missed[uid] = nil
+  }
+
+  private mutating func leave(_ uid: String) {
+    switch places[uid] {
+    case .backoff: backingOff.remove(uid)
+    case .unschedulable:
+      guard let plugins = entries[uid]?.refusedBy else { return }
+      refusedPods[plugins]?.remove(uid)
+      if refusedPods[plugins]?.isEmpty ?? false { refusedPods[plugins] = nil }
+    default: break
+    }
   }
 
   /// The next pod to try; nil when none is ready.
@@ -108,7 +126,7 @@ struct SchedulingQueue: Sendable {
       guard places[rank.uid] == .active, var entry = entries[rank.uid] else { continue }
       entry.attempts += 1
       entries[rank.uid] = entry
-      put(rank.uid, .inFlight)
+      places[rank.uid] = .inFlight
       missed[rank.uid] = []
       return entry
     }
@@ -118,39 +136,48 @@ struct SchedulingQueue: Sendable {
   /// The try came to nothing. `refusedBy` names the plugins; none means an error, which is tried again after back-off.
   mutating func refused(_ uid: String, by plugins: Set<String>, now: Double) {
     guard entries[uid] != nil else { return }
+    leave(uid)
     entries[uid]?.refusedBy = plugins
     entries[uid]?.since = now
     let helped = missed.removeValue(forKey: uid)?.contains { $0.mayHelp(refusedBy: plugins) } ?? false
-    put(uid, plugins.isEmpty || helped ? .backoff : .unschedulable)
+    if plugins.isEmpty || helped {
+      places[uid] = .backoff
+      backingOff.insert(uid)
+    } else {
+      places[uid] = .unschedulable
+      refusedPods[plugins, default: []].insert(uid)
+    }
   }
 
   /// Moves the pods that the event may help out of `unschedulable`.
   mutating func moveOn(_ event: ClusterEvent, now: Double) {
-    for uid in inFlight { missed[uid]?.insert(event) }
-    for uid in refused {
-      guard let entry = entries[uid], event.mayHelp(refusedBy: entry.refusedBy) else { continue }
-      if backoffEnd(entry) <= now { activate(uid) } else { put(uid, .backoff) }
+    for uid in missed.keys { missed[uid]?.insert(event) }
+    for (plugins, uids) in refusedPods where event.mayHelp(refusedBy: plugins) {
+      for uid in uids {
+        guard let entry = entries[uid] else { continue }
+        leave(uid)
+        if backoffEnd(entry) <= now {
+          activate(uid)
+        } else {
+          places[uid] = .backoff
+          backingOff.insert(uid)
+        }
+      }
     }
-  }
-
-  private mutating func put(_ uid: String, _ place: Place?) {
-    places[uid] = place
-    if place == .unschedulable { refused.insert(uid) } else { refused.remove(uid) }
-    if place == .inFlight { inFlight.insert(uid) } else { inFlight.remove(uid) }
   }
 
   /// Makes pods active whose back-off is over or that were refused long ago; answers when to ask again.
   mutating func flush(now: Double) -> Double? {
     var next: Double?
-    for (uid, place) in places {
-      guard let entry = entries[uid] else { continue }
-      let due: Double
-      switch place {
-      case .backoff: due = backoffEnd(entry)
-      case .unschedulable: due = entry.since + maxUnschedulable
-      default: continue
-      }
-      if due <= now { activate(uid) } else { next = min(next ?? due, due) }
+    func look(_ uid: String, _ due: Double) -> Bool {
+      if due > now { next = min(next ?? due, due) }
+      return due <= now
+    }
+    for uid in backingOff {
+      if let entry = entries[uid], look(uid, backoffEnd(entry)) { activate(uid) }
+    }
+    for uid in refusedPods.values.joined() {
+      if let entry = entries[uid], look(uid, entry.since + maxUnschedulable) { activate(uid) }
     }
     return next
   }
@@ -164,7 +191,7 @@ struct SchedulingQueue: Sendable {
   private mutating func enqueue(_ uid: String) {
     guard let entry = entries[uid] else { return }
     if gates.contains(where: { $0.preEnqueue(entry.pod) != nil }) {
-      put(uid, .gated)
+      places[uid] = .gated
     } else {
       activate(uid)
     }
@@ -172,7 +199,8 @@ struct SchedulingQueue: Sendable {
 
   private mutating func activate(_ uid: String) {
     guard let entry = entries[uid] else { return }
-    put(uid, .active)
+    leave(uid)
+    places[uid] = .active
     order += 1
     active.insert(Rank(priority: entry.pod.spec.priority ?? 0, added: entry.added, order: order, uid: uid))
   }
