@@ -89,7 +89,7 @@ let rooms: [Room] = [
     needs: [
       "API", "Validation", "CustomResources", "Quota", "Protobuf", "Storage", "HTTP", "Client", "PKI", "CZlib", "Yams",
       "Logging", "DequeModule",
-      "OrderedCollections", "NIOCore", "Crypto",
+      "OrderedCollections", "NIOCore", "Crypto", "CryptoExtras",
     ]),
   Room(name: "Scheduler", needs: ["API", "APIMachinery", "Client", "Logging", "HeapModule", "DequeModule"]),
   Room(name: "ControllerManager", needs: ["API", "Quota", "Client", "PKI", "Logging"]),

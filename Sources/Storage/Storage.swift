@@ -136,6 +136,10 @@ public protocol Storage: Sendable {
   /// `currentRevision` has come to it has seen every write that was acknowledged, to anybody, before the call.
   func latestRevision() async throws -> Revision
 
+  /// Whether a value lies in the store otherwise than it would be written today, so that writing it again unchanged is
+  /// of use.
+  func isStale(_ key: String) -> Bool
+
   /// Returns when `currentRevision` has come to a revision; nothing is promised about how soon that is.
   func reach(_ revision: Revision) async throws
 
@@ -177,4 +181,8 @@ extension Storage {
   public func list(prefix: String) async throws -> StoragePage {
     try await list(prefix: prefix, after: nil, limit: nil, at: nil)
   }
+}
+
+extension Storage {
+  public func isStale(_ key: String) -> Bool { false }
 }

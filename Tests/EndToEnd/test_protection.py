@@ -1,5 +1,6 @@
-"""What protects a cluster, with stock kubectl: the audit log."""
+"""What protects a cluster, with stock kubectl: the audit log, and encryption at rest."""
 
+import base64
 import json
 import os
 import tempfile
@@ -24,6 +25,20 @@ cluster = None
 log = None
 
 
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def encrypt(*ciphers):
+    """Writes how secrets and everything of apps are encrypted; the first is for what is written from now on."""
+    providers = [{c: {"keys": [{"name": c + "1", "secret": KEY}]}} for c in ciphers] + [{"identity": {}}]
+    path = os.path.join(cluster.directory, "encryption.json")
+    with open(path + ".new", "w") as file:
+        json.dump({"kind": "EncryptionConfiguration", "apiVersion": "apiserver.config.k8s.io/v1", "resources": [
+            {"resources": ["secrets", "*.apps"], "providers": providers}]}, file)
+    os.rename(path + ".new", path)
+    return path
+
+
 def setUpModule():
     global cluster, log
     cluster = Cluster(os.environ["APUS_BINARY"])
@@ -33,7 +48,9 @@ def setUpModule():
         policy = os.path.join(directory, "policy.yaml")
         with open(policy, "w") as file:
             file.write(POLICY)
-        cluster.start("--kube-apiserver-arg", f"audit-policy-file={policy}", "--kube-apiserver-arg", f"audit-log-path={log}")
+        arguments = [f"audit-policy-file={policy}", f"audit-log-path={log}", f"encryption-provider-config={encrypt('secretbox')}",
+                     "encryption-provider-config-automatic-reload=true"]
+        cluster.start(*(part for argument in arguments for part in ("--kube-apiserver-arg", argument)))
         cluster.wait_ready()
     except BaseException:
         print(cluster.server_log() if os.path.exists(cluster.log) else "")
@@ -80,6 +97,41 @@ class Audit(unittest.TestCase):
                             "audit-policy-file=/nowhere", check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("cannot read /nowhere", done.stderr)
+
+
+class Encryption(unittest.TestCase):
+    def stored(self):
+        """All bytes of the store's files."""
+        directory = os.path.join(cluster.data, "store")
+        content = b""
+        for name in os.listdir(directory):
+            with open(os.path.join(directory, name), "rb") as file:
+                content += file.read()
+        return content
+
+    def test_nothing_of_it_is_readable_on_the_disk(self):
+        cluster.kubectl("create", "secret", "generic", "sealed", "--from-literal=password=correct-horse-battery")
+        cluster.kubectl("create", "configmap", "open", "--from-literal=note=plain-as-day")
+        plain = base64.b64encode(b"correct-horse-battery")
+        content = self.stored()
+        self.assertIn(b"plain-as-day", content)
+        self.assertNotIn(plain, content)
+        self.assertIn(b"k8s:enc:secretbox:v1:secretbox1:", content)
+        # Another cipher from now on; what is there is still read, and written anew when it is replaced by itself.
+        encrypt("aesgcm", "secretbox")
+        eventually(lambda: "encryption configuration reloaded" in cluster.server_log(400), 20, what="the reload")
+        value = cluster.out("get", "secret", "sealed", "-o", "json")
+        self.assertEqual(json.loads(value)["data"]["password"].encode(), plain)
+        version = json.loads(value)["metadata"]["resourceVersion"]
+        cluster.kubectl("replace", "-f", "-", input=value)
+        self.assertNotEqual(cluster.get("secret", "sealed")["metadata"]["resourceVersion"], version)
+        self.assertIn(b"k8s:enc:aesgcm:v1:aesgcm1:", self.stored())
+        # After a restart everything is there.
+        cluster.kill()
+        cluster.start(*(part for argument in [f"encryption-provider-config={encrypt('aesgcm', 'secretbox')}"]
+                        for part in ("--kube-apiserver-arg", argument)))
+        cluster.wait_ready()
+        self.assertEqual(cluster.get("secret", "sealed")["data"]["password"].encode(), plain)
 
 
 if __name__ == "__main__":

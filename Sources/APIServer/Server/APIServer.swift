@@ -34,6 +34,7 @@ public final class APIServer: HTTPHandler {
   let metrics = RequestMetrics()
   let aggregator: Aggregator
   let auditor: Auditor?
+  private let encryption: EncryptionReloader?
   let kubelets: KubeletProxy
   let tokens: ServiceAccountTokens?
   let logger: Logger
@@ -50,6 +51,8 @@ public final class APIServer: HTTPHandler {
   ) throws {
     let configuration = try given.loaded()
     self.configuration = configuration
+    let (storage, encryption) = try Self.encrypted(storage, configuration, logger)
+    self.encryption = encryption
     self.group = group
     self.logger = logger
     health = HealthChecks(storage: storage)
@@ -110,6 +113,23 @@ public final class APIServer: HTTPHandler {
     registerProxies()
   }
 
+  /// The store as the configuration has it encrypted, and who keeps an eye on that.
+  private static func encrypted(
+    _ storage: any Storage, _ configuration: APIServerConfiguration, _ logger: Logger
+  ) throws -> (storage: any Storage, reloader: EncryptionReloader?) {
+    guard let path = configuration.encryptionFile else { return (storage, nil) }
+    guard let text = readWholeFile(path) else {
+      throw EncryptionConfiguration.Problem(description: "cannot read \(path)")
+    }
+    let read: EncryptionConfiguration
+    do { read = try EncryptionConfiguration(text) } catch {
+      throw EncryptionConfiguration.Problem(description: "\(path): \(error)")
+    }
+    let encrypted = EncryptedStorage(storage, read, logger: logger)
+    let reloader = EncryptionReloader(path: path, storage: encrypted, logger: logger)
+    return (encrypted, configuration.reloadsEncryption ? reloader : nil)
+  }
+
   // MARK: Life
 
   /// Fills the caches, makes what every cluster has, and serves. Returns the port.
@@ -151,6 +171,7 @@ public final class APIServer: HTTPHandler {
       group.addTask { await self.endpoints.run() }
       group.addTask { await self.identity.run() }
       group.addTask { await self.aggregator.run() }
+      if let encryption = self.encryption { group.addTask { await encryption.run() } }
       if let auditor = self.auditor { group.addTask { await auditor.run() } }
       group.addTask { await self.registry.repairServicesForEver() }
     }

@@ -69,6 +69,10 @@ public struct APIServerConfiguration: Sendable {
   /// The address types of nodes in the order in which they are tried.
   public var kubeletPreferredAddressTypes = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"]
 
+  /// How what is stored is encrypted; nil: not at all.
+  public var encryptionFile: String?
+  /// Whether that file is read again when it changes.
+  public var reloadsEncryption = false
   /// What is written down about requests.
   public var audit = AuditConfiguration()
   /// What clients are told to connect to; nil: 127.0.0.1.

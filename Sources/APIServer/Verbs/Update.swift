@@ -287,6 +287,7 @@ extension Registry {
 
   /// Whether an object lies in the store as it would be stored today; a custom one may lie there in another version.
   private func isStoredAsWanted(_ old: CachedObject, _ context: WriteContext) -> Bool {
+    if storage.isStale(storageKey(context.resource, old.key)) { return false }
     guard let custom = context.resource.custom else { return true }
     return context.resource.cache?.object(old.key).map { custom.isStoredAsWanted($0.bytes) } ?? true
   }

@@ -20,7 +20,6 @@ struct APIServerCommand: ComponentCommand {
       "storage-backend": "--etcd-servers selects etcd, --datastore-dir SQLite",
       "storage-media-type": "objects are stored as JSON",
       "service-account-extend-token-expiration": "tokens of kubelets are always extended",
-      "encryption-provider-config": "not yet",
       "authentication-config": "not yet", "authorization-config": "not yet", "oidc-issuer-url": "not yet",
       "admission-control-config-file": "not yet", "egress-selector-config-file": "nodes are reached directly",
     ])

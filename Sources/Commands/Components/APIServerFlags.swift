@@ -12,6 +12,8 @@ enum APIServerFlags {
     .text("audit-webhook-config-file", "", "A kubeconfig of the webhook that gets it too."),
     .duration("audit-webhook-batch-max-wait", "30s", "How long it may wait for a full batch."),
     .duration("audit-webhook-initial-backoff", "10s", "How long to wait before trying the webhook again."),
+    .text("encryption-provider-config", "", "How what is stored is encrypted."),
+    .flag("encryption-provider-config-automatic-reload", false, "Whether that is read again when it changes."),
     .list("enable-admission-plugins", "", "Plugins to run beside those that run by default."),
     .list("disable-admission-plugins", "", "Plugins that run by default and are not to run."),
   ]
@@ -26,6 +28,8 @@ enum APIServerFlags {
     settings.audit.webhookFile = values.path("audit-webhook-config-file")
     settings.audit.webhookMaxWait = values.duration("audit-webhook-batch-max-wait")
     settings.audit.webhookInitialBackoff = values.duration("audit-webhook-initial-backoff")
+    settings.encryptionFile = values.path("encryption-provider-config")
+    settings.reloadsEncryption = values.flag("encryption-provider-config-automatic-reload")
     settings.enabledAdmissionPlugins.formUnion(try plugins(values, "enable-admission-plugins"))
     settings.disabledAdmissionPlugins = try plugins(values, "disable-admission-plugins")
     if let both = settings.enabledAdmissionPlugins.intersection(settings.disabledAdmissionPlugins).min() {
