@@ -25,6 +25,7 @@ public final class Scheduler: Sendable {
   private let core: Mutex<SchedulerCore>
   private let framework: Framework
   private let volumeBinding: VolumeBinding
+  private let volumeRules: VolumeRules
   private let preemptor: Preemptor
   private let workloads: WorkloadSelectors
   private let budgets: Informer<PodDisruptionBudget>
@@ -43,6 +44,7 @@ public final class Scheduler: Sendable {
     self.logger = logger
     recorder = EventRecorder(client: client, component: configuration.schedulerName)
     volumeBinding = VolumeBinding(client: client, informers: informers)
+    volumeRules = VolumeRules(binding: volumeBinding, informers: informers)
     var framework = Framework.deciding
     framework.reserve = [volumeBinding]
     framework.preBind = [volumeBinding]
@@ -66,11 +68,12 @@ public final class Scheduler: Sendable {
     preemptor = Preemptor(client: client, recorder: recorder, logger: logger)
     workloads = WorkloadSelectors(
       services: services.lister, sets: sets.lister, statefulSets: statefulSets.lister, controllers: controllers.lister)
-    waits = [
-      pods.waitForSync, nodes.waitForSync, claims.waitForSync, volumes.waitForSync, classes.waitForSync,
-      namespaces.waitForSync, services.waitForSync, sets.waitForSync, statefulSets.waitForSync,
-      controllers.waitForSync, budgets.waitForSync,
-    ]
+    waits =
+      [
+        pods.waitForSync, nodes.waitForSync, claims.waitForSync, volumes.waitForSync, classes.waitForSync,
+        namespaces.waitForSync, services.waitForSync, sets.waitForSync, statefulSets.waitForSync,
+        controllers.waitForSync, budgets.waitForSync,
+      ] + volumeRules.waits
     (wakeUp, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     volumeBinding.useNodes(nodes.lister)
     namespaces.addHandler { [self] event in
@@ -83,6 +86,7 @@ public final class Scheduler: Sendable {
       }
     }
     follow(claims, volumes, classes)
+    volumeRules.follow { [self] in change { $0.volumeChanged(now: $1) } }
   }
 
   private func follow(
@@ -130,7 +134,7 @@ public final class Scheduler: Sendable {
       wake.yield()
       for await _ in wakeUp {
         let knowledge = SchedulerCore.Knowledge(
-          volumes: volumeBinding.verdict, workload: workloads.selector, budgets: { [budgets] in budgets.lister.list() })
+          volumes: volumeRules.verdict, workload: workloads.selector, budgets: { [budgets] in budgets.lister.list() })
         while let decision = core.withLock({ $0.next(now: now, knowledge) }) {
           switch decision {
           case .place(let pod, let node):

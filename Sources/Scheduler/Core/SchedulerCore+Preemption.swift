@@ -29,7 +29,8 @@ extension SchedulerCore {
 
   /// Looks for the node where room costs least. Answers what to do, or why nothing helps.
   mutating func preempt(
-    _ info: PodInfo, _ podClass: PodClass, unresolvable: Int, budgets: [Budget], accepts: (NodeInfo) -> Refusal?
+    _ info: PodInfo, _ podClass: PodClass, unresolvable: Int, budgets: [Budget],
+    accepts: (NodeInfo, Snapshot) -> Refusal?
   ) -> (choice: Preemption.Choice?, message: String) {
     let total = snapshot.nodes.count
     if info.pod.spec.preemptionPolicy == "Never" { return (nil, "not eligible due to preemptionPolicy=Never.") }
@@ -85,7 +86,7 @@ extension SchedulerCore {
   /// Takes all less important pods away and puts back, in order of importance, those that need not go.
   private func tryOn(
     _ node: NodeInfo, _ info: PodInfo, _ checker: inout PodClass.Checker, _ budgets: [Budget],
-    _ accepts: (NodeInfo) -> Refusal?
+    _ accepts: (NodeInfo, Snapshot) -> Refusal?
   ) -> (candidate: Candidate?, reasons: [String]) {
     let possible = node.pods.values.filter { $0.priority < info.priority }
     if possible.isEmpty { return (nil, ["No preemption victims found for incoming pod"]) }
@@ -97,7 +98,7 @@ extension SchedulerCore {
       trial.add(nomination.pod)
     }
     for pod in possible { trial.remove(pod.uid) }
-    if let refusal = checker.refusal(of: info, on: trial, snapshot, framework) ?? accepts(trial) {
+    if let refusal = checker.refusal(of: info, on: trial, snapshot, framework) ?? accepts(trial, snapshot) {
       return (nil, refusal.reasons)
     }
     let (violating, harmless) = Self.split(possible.sorted(by: Self.isMoreImportant), by: budgets)
@@ -105,7 +106,7 @@ extension SchedulerCore {
     var violations = 0
     func reprieve(_ pod: PlacedPod) -> Bool {
       trial.add(pod)
-      if checker.refusal(of: info, on: trial, snapshot, framework) ?? accepts(trial) == nil { return true }
+      if checker.refusal(of: info, on: trial, snapshot, framework) ?? accepts(trial, snapshot) == nil { return true }
       trial.remove(pod.uid)
       victims.append(pod)
       return false

@@ -136,11 +136,11 @@ struct SchedulerCore: Sendable {
     for plugin in framework.preFilter {
       if let refusal = plugin.preFilter(info) { return everywhere(refusal) }
     }
-    let allowed: (String) -> Refusal?
+    let allowed: (NodeInfo, Snapshot) -> Refusal?
     switch knowledge.volumes(pod) {
     case .impossible(let refusal): return everywhere(refusal)
     case .depends(let check): allowed = check
-    case .anywhere: allowed = { _ in nil }
+    case .anywhere: allowed = { _, _ in nil }
     }
     let key = PodClassKey(info, snapshot)
     // Classes of pods long gone are dropped all at once; the next pod of each pays one pass.
@@ -155,7 +155,7 @@ struct SchedulerCore: Sendable {
     var node: String?
     if let nominated = nominations[uid]?.node, let standing = snapshot.nodes[nominated] {
       podClass.refresh(info, snapshot, framework, &random)
-      if podClass.fits(nominated), allowed(nominated) == nil,
+      if podClass.fits(nominated), allowed(standing, snapshot) == nil,
         refusal(info, standing, promised[nominated] ?? [], podClass) == nil
       {
         node = nominated
@@ -170,7 +170,7 @@ struct SchedulerCore: Sendable {
       var lots = random
       node = podClass.best(for: info, in: snapshot, framework: framework, random: &lots) { candidate in
         let name = candidate.node.metadata.name
-        if let refusal = allowed(name) { return refusal }
+        if let refusal = allowed(candidate, snapshot) { return refusal }
         guard let waiting = promised[name] else { return nil }
         var full = candidate
         for nomination in waiting { full.add(nomination.pod) }
@@ -187,7 +187,7 @@ struct SchedulerCore: Sendable {
     let text = Self.message(verdict.reasons, total: total)
     let budgets = info.priority > (snapshot.priorities.keys.min() ?? .max) ? knowledge.budgets().map(Budget.init) : []
     let (preemption, why) = preempt(info, podClass, unresolvable: verdict.unresolvable, budgets: budgets) {
-      allowed($0.node.metadata.name)
+      allowed($0, $1)
     }
     if preemption == nil { nominations[uid] = nil }
     return turnDown(preemption == nil ? "\(text) preemption: \(why)" : text, verdict.refusers, preemption)
@@ -237,6 +237,7 @@ extension PodInfo {
 /// What a pod's volumes say about where it can run.
 enum VolumeVerdict: Sendable {
   case anywhere
-  case depends(@Sendable (String) -> Refusal?)
+  /// Asked of a node as it is, or as it would be.
+  case depends(@Sendable (NodeInfo, Snapshot) -> Refusal?)
   case impossible(Refusal)
 }

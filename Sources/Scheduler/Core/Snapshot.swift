@@ -14,6 +14,8 @@ struct Snapshot: Sendable {
   private(set) var priorities: [Int32: Int] = [:]
   /// How many nodes hold each image, by name.
   private(set) var imageNodes: [String: Int] = [:]
+  /// How many placed pods use each claim.
+  private(set) var claims: [ObjectKey: Int] = [:]
   /// Grows when remembered results must go altogether.
   private(set) var epoch: UInt64 = 0
   var namespaceLabels: [String: [String: String]] = [:] {
@@ -77,6 +79,7 @@ struct Snapshot: Sendable {
     pod.labelID = labelSets.acquire(pod.labels)
     pod.termIDs = pod.terms.map { terms.acquire($0) }
     priorities[pod.priority, default: 0] += 1
+    for key in pod.claimKeys { claims[key, default: 0] += 1 }
     placement[pod.uid] = node
     placed[pod.uid] = pod
     if nodes[node] != nil {
@@ -91,6 +94,7 @@ struct Snapshot: Sendable {
     guard let node = placement.removeValue(forKey: uid), let pod = placed.removeValue(forKey: uid) else { return }
     labelSets.release(pod.labelID)
     for id in pod.termIDs { terms.release(id) }
+    for key in pod.claimKeys { claims[key] = claims[key].flatMap { $0 > 1 ? $0 - 1 : nil } }
     let left = (priorities[pod.priority] ?? 1) - 1
     priorities[pod.priority] = left > 0 ? left : nil
     if nodes[node] != nil {

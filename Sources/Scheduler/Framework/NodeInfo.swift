@@ -21,6 +21,7 @@ struct PlacedPod: Sendable {
   var hostPorts: Set<HostPort>
   var labels: LabelSet
   var terms: [StandingTerm]
+  var claimKeys: [ObjectKey]
   /// Numbers that the snapshot gives label sets and terms, so that equal ones are counted together.
   var labelID = 0
   var termIDs: [Int] = []
@@ -34,6 +35,7 @@ struct PlacedPod: Sendable {
     hostPorts = info.hostPorts
     labels = info.labelSet
     terms = info.standingTerms
+    claimKeys = pod.spec.volumes.isEmpty ? [] : pod.claimKeys
   }
 
   var key: ObjectKey { pod.key }
@@ -69,6 +71,8 @@ struct NodeInfo: Sendable {
   /// Pods by the number of their label set, and standing terms by theirs.
   var labelCounts: [Int: Int64] = [:]
   var termCounts: [Int: Int64] = [:]
+  /// How many pods use each claim.
+  var claims: [ObjectKey: Int] = [:]
   var generation: UInt64 = 0
 
   init(_ node: Node) {
@@ -91,6 +95,7 @@ struct NodeInfo: Sendable {
     for port in pod.hostPorts { hostPorts[port, default: 0] += 1 }
     labelCounts[pod.labelID, default: 0] += 1
     for id in pod.termIDs { termCounts[id, default: 0] += 1 }
+    for key in pod.claimKeys { claims[key, default: 0] += 1 }
   }
 
   mutating func remove(_ uid: String) {
@@ -103,5 +108,6 @@ struct NodeInfo: Sendable {
     }
     labelCounts[pod.labelID] = labelCounts[pod.labelID].flatMap { $0 > 1 ? $0 - 1 : nil }
     for id in pod.termIDs { termCounts[id] = termCounts[id].flatMap { $0 > 1 ? $0 - 1 : nil } }
+    for key in pod.claimKeys { claims[key] = claims[key].flatMap { $0 > 1 ? $0 - 1 : nil } }
   }
 }

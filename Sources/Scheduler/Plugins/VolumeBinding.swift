@@ -68,8 +68,8 @@ final class VolumeBinding: ReservePlugin, PreBindPlugin {
       }
     }
     let (fixed, open) = (bound, waiting)
-    return .depends { [self] node in
-      let labels = nodeLabels(node)
+    return .depends { [self] info, _ in
+      let (node, labels) = (info.node.metadata.name, info.node.metadata.labels)
       if fixed.contains(where: { !Self.allows($0, node: node, labels: labels) }) {
         return refusal("node(s) didn't match PersistentVolume's node affinity")
       }

@@ -28,7 +28,8 @@ enum ClusterEvent: Hashable, Sendable {
       ])
     case .podPlaced: plugins.contains("PodTopologySpread") || plugins.contains("InterPodAffinity")
     case .namespaceChanged: plugins.contains("InterPodAffinity")
-    case .volumeChanged: plugins.contains("VolumeBinding")
+    case .volumeChanged:
+      !plugins.isDisjoint(with: ["VolumeBinding", "VolumeZone", "NodeVolumeLimits", "VolumeRestrictions"])
     }
   }
 }
