@@ -8,8 +8,13 @@ import Synchronization
 public final class Scheduler: Sendable {
   /// What KubeSchedulerConfiguration v1 offers and this scheduler knows.
   public struct Configuration: Sendable {
-    /// Pods are this scheduler's by `spec.schedulerName`.
-    public var schedulerName = "default-scheduler"
+    /// Pods are this scheduler's by `spec.schedulerName`, which chooses the profile.
+    public var profiles = [SchedulerProfile()]
+    /// The first profile's name.
+    public var schedulerName: String {
+      get { profiles.first?.schedulerName ?? "default-scheduler" }
+      set { if profiles.isEmpty { profiles = [SchedulerProfile()] }; profiles[0].schedulerName = newValue }
+    }
     /// Seconds before a refused pod's second try; doubles with each.
     public var podInitialBackoffSeconds = 1.0
     /// The longest of these pauses.
@@ -43,7 +48,9 @@ public final class Scheduler: Sendable {
     self.configuration = configuration
     self.logger = logger
     recorder = EventRecorder(client: client, component: configuration.schedulerName)
-    volumeBinding = VolumeBinding(client: client, informers: informers)
+    volumeBinding = VolumeBinding(
+      client: client, informers: informers,
+      timeout: .seconds(configuration.profiles.first?.bindTimeoutSeconds ?? 600))
     volumeRules = VolumeRules(binding: volumeBinding, informers: informers)
     var framework = Framework.deciding
     framework.reserve = [volumeBinding]
@@ -52,7 +59,8 @@ public final class Scheduler: Sendable {
     self.framework = framework
     core = Mutex(
       SchedulerCore(
-        framework: framework, schedulerName: configuration.schedulerName,
+        profiles: Dictionary(
+          configuration.profiles.map { ($0.schedulerName, $0.framework()) }, uniquingKeysWith: { first, _ in first }),
         initialBackoff: configuration.podInitialBackoffSeconds, maxBackoff: configuration.podMaxBackoffSeconds))
     pods = informers.informer(Pod.self)
     nodes = informers.informer(Node.self)

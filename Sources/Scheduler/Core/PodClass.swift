@@ -4,6 +4,8 @@ import HeapModule
 /// Everything about a pod that filters and scores look at. Pods with equal classes fit the same nodes equally well.
 /// Labels are in it only as far as something selects by them, so that pods with labels of their own share a class.
 struct PodClassKey: Hashable, Sendable {
+  /// Profiles judge differently.
+  var schedulerName: String
   var requests: Resources
   var nonZeroRequests: Resources
   var hostPorts: Set<HostPort>
@@ -22,6 +24,7 @@ struct PodClassKey: Hashable, Sendable {
   var standing: [Int]
 
   init(_ info: PodInfo, _ snapshot: Snapshot) {
+    schedulerName = info.pod.spec.schedulerName
     requests = info.requests
     nonZeroRequests = info.nonZeroRequests
     hostPorts = info.hostPorts
@@ -92,7 +95,7 @@ struct PodClass: Sendable {
   private let affinityWeight: Int64
 
   init(_ pod: PodInfo, _ key: PodClassKey, _ snapshot: Snapshot, _ framework: Framework) {
-    topology = Topology(pod, snapshot, standing: key.standing)
+    topology = Topology(pod, snapshot, framework, standing: key.standing)
     epoch = snapshot.epoch
     measured = framework.score.filter { $0.needsNormalizing(pod) }
     direct = framework.score.filter { !$0.needsNormalizing(pod) }

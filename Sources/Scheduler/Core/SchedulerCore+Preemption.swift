@@ -33,6 +33,7 @@ extension SchedulerCore {
     accepts: (NodeInfo, Snapshot) -> Refusal?
   ) -> (choice: Preemption.Choice?, message: String) {
     let total = snapshot.nodes.count
+    let framework = framework(of: info.pod)
     if info.pod.spec.preemptionPolicy == "Never" { return (nil, "not eligible due to preemptionPolicy=Never.") }
     if let promised = nominations[info.pod.metadata.uid]?.node, let node = snapshot.nodes[promised],
       node.pods.values.contains(where: {
@@ -55,7 +56,7 @@ extension SchedulerCore {
     let names = podClass.resolvableNodes()
     var checker = podClass.checker
     guard !names.isEmpty else { return (nil, message()) }
-    let wanted = min(names.count, max(100, total / 10))
+    let wanted = min(names.count, max(framework.minCandidatesAbsolute, total * framework.minCandidatesPercentage / 100))
     let offset = Int.random(in: 0..<names.count, using: &random)
     var found: [Candidate] = []
     for step in names.indices where found.count < wanted {
@@ -90,6 +91,7 @@ extension SchedulerCore {
   ) -> (candidate: Candidate?, reasons: [String]) {
     let possible = node.pods.values.filter { $0.priority < info.priority }
     if possible.isEmpty { return (nil, ["No preemption victims found for incoming pod"]) }
+    let framework = framework(of: info.pod)
     var trial = node
     for nomination in nominations.values
     where nomination.node == node.node.metadata.name && nomination.pod.priority >= info.priority

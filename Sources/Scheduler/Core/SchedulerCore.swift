@@ -16,7 +16,7 @@ struct SchedulerCore: Sendable {
   private(set) var queue: SchedulingQueue
   private var classes: [PodClassKey: PodClass] = [:]
   var random: any RandomNumberGenerator & Sendable
-  let framework: Framework
+  private let profiles: [String: Framework]
   /// Pods promised a node, by uid.
   var nominations: [String: Nomination] = [:]
 
@@ -29,17 +29,33 @@ struct SchedulerCore: Sendable {
     var budgets: () -> [PodDisruptionBudget] = { [] }
   }
 
-  private let schedulerName: String
   private static let maxClasses = 512
 
   init(
     framework: Framework = .deciding, schedulerName: String = "default-scheduler", initialBackoff: Double = 1,
     maxBackoff: Double = 10, random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
   ) {
-    self.framework = framework
-    self.schedulerName = schedulerName
+    self.init(
+      profiles: [schedulerName: framework], initialBackoff: initialBackoff, maxBackoff: maxBackoff, random: random)
+  }
+
+  init(
+    profiles: [String: Framework], initialBackoff: Double = 1, maxBackoff: Double = 10,
+    random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+  ) {
+    self.profiles = profiles
     self.random = random
-    queue = SchedulingQueue(initialBackoff: initialBackoff, maxBackoff: maxBackoff, gates: framework.preEnqueue)
+    let gates = profiles.values.first?.preEnqueue ?? []
+    queue = SchedulingQueue(initialBackoff: initialBackoff, maxBackoff: maxBackoff, gates: gates)
+  }
+
+  /// The profile that the pod chose.
+  func framework(of pod: Pod) -> Framework {
+    profiles[pod.spec.schedulerName.isEmpty ? "default-scheduler" : pod.spec.schedulerName] ?? .deciding
+  }
+
+  private func isOurs(_ pod: Pod) -> Bool {
+    profiles[pod.spec.schedulerName.isEmpty ? "default-scheduler" : pod.spec.schedulerName] != nil
   }
 
   // Events
@@ -49,7 +65,7 @@ struct SchedulerCore: Sendable {
     if pod.status.phase == "Succeeded" || pod.status.phase == "Failed" { return podDeleted(uid, now: now) }
     if pod.spec.nodeName.isEmpty {
       // An assumed pod is on its way to its node: its own unbound echoes must not bring it back.
-      guard pod.spec.schedulerName == schedulerName || pod.spec.schedulerName.isEmpty, snapshot.node(of: uid) == nil
+      guard isOurs(pod), snapshot.node(of: uid) == nil
       else { return }
       if pod.metadata.deletionTimestamp != nil {
         nominations[uid] = nil
@@ -121,7 +137,10 @@ struct SchedulerCore: Sendable {
     guard let entry = queue.pop(now: now) else { return nil }
     let pod = entry.pod
     var info = PodInfo(pod)
-    if info.spread.isEmpty, let selector = knowledge.workload(pod) { info.spreadByDefault(selector) }
+    let framework = framework(of: pod)
+    if info.spread.isEmpty, let selector = knowledge.workload(pod) {
+      info.spreadByDefault(selector, framework.defaultConstraints)
+    }
     func turnDown(_ message: String, _ plugins: Set<String>, _ preemption: Preemption.Choice? = nil) -> Decision {
       queue.refused(pod.metadata.uid, by: plugins, now: now)
       return .refuse(pod, message: message, preemption: preemption)
@@ -186,6 +205,7 @@ struct SchedulerCore: Sendable {
     let verdict = podClass.verdict()
     let text = Self.message(verdict.reasons, total: total)
     let budgets = info.priority > (snapshot.priorities.keys.min() ?? .max) ? knowledge.budgets().map(Budget.init) : []
+    guard framework.preempts else { return turnDown(text, verdict.refusers) }
     let (preemption, why) = preempt(info, podClass, unresolvable: verdict.unresolvable, budgets: budgets) {
       allowed($0, $1)
     }
@@ -196,6 +216,7 @@ struct SchedulerCore: Sendable {
   /// Whether a node can still run the pod when those it is promised to have come.
   private func refusal(_ info: PodInfo, _ node: NodeInfo, _ promised: [Nomination], _ podClass: PodClass) -> Refusal? {
     if promised.isEmpty { return nil }
+    let framework = framework(of: info.pod)
     var full = node
     for nomination in promised { full.add(nomination.pod) }
     var checker = podClass.checker
@@ -223,8 +244,12 @@ struct SchedulerCore: Sendable {
 
 extension PodInfo {
   /// Upstream's built-in constraints: soft, five across zones and three across nodes.
-  mutating func spreadByDefault(_ selector: Labels.Selector) {
+  mutating func spreadByDefault(_ selector: Labels.Selector, _ given: [TopologySpreadConstraint]?) {
     let labels = pod.metadata.labels
+    if let given {
+      spread = given.map { SpreadConstraint($0, of: pod, selector: selector) }
+      return
+    }
     spreadIsDefault = true
     spread = [
       SpreadConstraint(topologyKey: Snapshot.hostname, maxSkew: 3, selector: selector, labels: labels),

@@ -69,26 +69,37 @@ struct Topology: Sendable {
   private let softKeys: [String]
   private let uniqueHosts: Bool
 
-  init(_ pod: PodInfo, _ snapshot: Snapshot, standing: [Int]) {
+  init(_ pod: PodInfo, _ snapshot: Snapshot, _ framework: Framework, standing: [Int]) {
     uniqueHosts = snapshot.hostnamesAreUnique
     hardKeys = pod.spread.filter(\.hard).map(\.topologyKey)
     softKeys = pod.spreadIsDefault ? [] : pod.spread.filter { !$0.hard }.map(\.topologyKey)
     matchesOwnAffinity = pod.affinity.allSatisfy { $0.matches(pod.labelSet, snapshot.namespaceLabels) }
-    var made = pod.spread.map { Tally(key: $0.topologyKey, role: .spread($0)) }
+    var made = pod.spread.filter { $0.hard ? framework.spreadFilters : framework.spreadWeight > 0 }.map {
+      Tally(key: $0.topologyKey, role: .spread($0))
+    }
     func add(_ role: Tally.Role, _ keys: [String]) {
       for key in Set(keys).sorted() { made.append(Tally(key: key, role: role)) }
     }
-    add(.affinity, pod.affinity.map(\.topologyKey))
-    add(.antiAffinity, pod.antiAffinity.map(\.topologyKey))
-    let terms = standing.compactMap { id in snapshot.terms.values[id].map { (id, $0) } }
+    if framework.affinityFilters {
+      add(.affinity, pod.affinity.map(\.topologyKey))
+      add(.antiAffinity, pod.antiAffinity.map(\.topologyKey))
+    }
+    let terms = standing.compactMap { id in snapshot.terms.values[id].map { (id, $0) } }.filter { _, term in
+      term.weight == nil
+        ? framework.affinityFilters
+        : framework.affinityWeight > 0 && (term.isRequired || !framework.ignoresPreferencesOfOthers)
+    }
     let preferring = terms.filter { $0.1.weight != nil }.map(\.1.term.topologyKey)
     add(.standing, terms.filter { $0.1.weight == nil }.map(\.1.term.topologyKey))
-    add(.preference, preferring + pod.preferred.map(\.term.topologyKey))
+    add(.preference, preferring + (framework.affinityWeight > 0 ? pod.preferred.map(\.term.topologyKey) : []))
     for index in made.indices {
       for (id, term) in terms where term.term.topologyKey == made[index].key {
         switch made[index].role {
         case .standing where term.weight == nil: made[index].perTerm[id] = 1
-        case .preference: if let weight = term.weight { made[index].perTerm[id] = weight }
+        case .preference:
+          if let weight = term.weight {
+            made[index].perTerm[id] = term.isRequired ? framework.hardPodAffinityWeight : weight
+          }
         default: break
         }
       }

@@ -55,7 +55,7 @@ struct PodInfo: Sendable {
   var standingTerms: [StandingTerm] {
     if affinity.isEmpty && antiAffinity.isEmpty && preferred.isEmpty { return [] }
     return antiAffinity.map { StandingTerm(term: $0, weight: nil) }
-      + affinity.map { StandingTerm(term: $0, weight: 1) } + preferred
+      + affinity.map { StandingTerm(term: $0, weight: 1, isRequired: true) } + preferred
   }
 
   var priority: Int32 { pod.spec.priority ?? 0 }
@@ -151,10 +151,16 @@ struct Framework: Sendable {
   var spreadWeight: Int64 = 2
   var affinityWeight: Int64 = 2
   var images: ImageLocality? = ImageLocality()
+  var spreadFilters = true
+  var affinityFilters = true
+  var hardPodAffinityWeight: Int64 = 1
+  var ignoresPreferencesOfOthers = false
+  /// What pods without constraints follow; nil stands for the built-in ones.
+  var defaultConstraints: [TopologySpreadConstraint]?
+  var preempts = true
+  var minCandidatesPercentage = 10
+  var minCandidatesAbsolute = 100
 
   /// The plugins that decide where a pod may run; those that act on the cluster are the caller's to add.
-  static let deciding = Framework(
-    preEnqueue: [SchedulingGates()],
-    filter: [NodeUnschedulable(), NodeName(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit()],
-    score: [TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation()])
+  static let deciding = SchedulerProfile().framework()
 }

@@ -53,6 +53,8 @@ struct StandingTerm: Hashable, Sendable {
   var term: PodTerm
   /// Nil where the term forbids.
   var weight: Int64?
+  /// A required affinity, whose weight is the profile's to say.
+  var isRequired = false
 }
 
 /// A topology spread constraint, ready to count with.
@@ -66,7 +68,7 @@ struct SpreadConstraint: Hashable, Sendable {
   var selector: Labels.Selector
   var matchesSelf: Bool
 
-  init(_ constraint: TopologySpreadConstraint, of pod: Pod) {
+  init(_ constraint: TopologySpreadConstraint, of pod: Pod, selector deduced: Labels.Selector? = nil) {
     topologyKey = constraint.topologyKey
     maxSkew = Int64(constraint.maxSkew)
     minDomains = Int64(constraint.minDomains ?? 1)
@@ -74,7 +76,7 @@ struct SpreadConstraint: Hashable, Sendable {
     honoursAffinity = constraint.nodeAffinityPolicy != "Ignore"
     honoursTaints = constraint.nodeTaintsPolicy == "Honor"
     let labels = pod.metadata.labels
-    let base = (try? constraint.labelSelector.selector()) ?? .nothing
+    let base = deduced ?? (try? constraint.labelSelector.selector()) ?? .nothing
     selector = base.adding(
       constraint.matchLabelKeys.compactMap { key in
         labels[key].flatMap { try? Labels.Requirement(key: key, op: .in, values: [$0]) }

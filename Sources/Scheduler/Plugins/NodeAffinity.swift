@@ -3,22 +3,32 @@ import API
 /// Node selectors and node affinity, required and preferred.
 struct NodeAffinity: FilterPlugin, ScorePlugin {
   let name = "NodeAffinity"
-  let weight: Int64 = 2
+  var weight: Int64 = 2
+  /// What the profile asks of every pod's node besides.
+  var added: API.NodeAffinity?
 
   func filter(_ pod: PodInfo, _ node: NodeInfo) -> Refusal? {
+    if let required = added?.requiredDuringSchedulingIgnoredDuringExecution, !Self.matches(required, node.node) {
+      return Refusal(
+        plugin: name, reasons: ["node(s) didn't match scheduler-enforced node affinity"], unresolvable: true)
+    }
     guard !Self.matches(pod.pod, node.node) else { return nil }
     return Refusal(
       plugin: name, reasons: ["node(s) didn't match Pod's node affinity/selector"], unresolvable: true)
   }
 
   func needsNormalizing(_ pod: PodInfo) -> Bool {
-    !(pod.pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution.isEmpty ?? true)
+    !preferences(pod).isEmpty
+  }
+
+  private func preferences(_ pod: PodInfo) -> [PreferredSchedulingTerm] {
+    (pod.pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
+      + (added?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
   }
 
   func score(_ pod: PodInfo, _ node: NodeInfo) -> Int64 {
-    let preferred = pod.pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []
     var sum: Int64 = 0
-    for term in preferred where Self.matches(term.preference, node.node) { sum += Int64(term.weight) }
+    for term in preferences(pod) where Self.matches(term.preference, node.node) { sum += Int64(term.weight) }
     return sum
   }
 

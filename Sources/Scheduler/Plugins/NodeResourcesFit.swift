@@ -1,7 +1,11 @@
 /// Requests must fit into what is left; the emptier the node, the better (LeastAllocated).
 struct NodeResourcesFit: FilterPlugin, ScorePlugin {
   let name = "NodeResourcesFit"
-  let weight: Int64 = 1
+  var weight: Int64 = 1
+  var strategy = ScoringStrategy()
+  /// Extended resources that others look after, by name and by what is before the slash.
+  var ignored: Set<String> = []
+  var ignoredGroups: Set<String> = []
 
   func filter(_ pod: PodInfo, _ node: NodeInfo) -> Refusal? {
     var reasons: [String] = []
@@ -18,20 +22,13 @@ struct NodeResourcesFit: FilterPlugin, ScorePlugin {
     check(
       "ephemeral-storage", wanted.ephemeralStorage, node.requested.ephemeralStorage, node.allocatable.ephemeralStorage)
     for (name, amount) in wanted.scalar.sorted(by: { $0.key < $1.key }) {
+      if ignored.contains(name) || ignoredGroups.contains(String(name.prefix { $0 != "/" })) && name.contains("/") {
+        continue
+      }
       check(name, amount, node.requested.scalar[name] ?? 0, node.allocatable.scalar[name] ?? 0)
     }
     return reasons.isEmpty ? nil : Refusal(plugin: name, reasons: reasons, unresolvable: unresolvable)
   }
 
-  func score(_ pod: PodInfo, _ node: NodeInfo) -> Int64 {
-    func free(_ wanted: Int64, _ used: Int64, _ total: Int64) -> Int64? {
-      guard total > 0 else { return nil }
-      return wanted + used > total ? 0 : (total - wanted - used) * 100 / total
-    }
-    let parts = [
-      free(pod.nonZeroRequests.milliCPU, node.nonZeroRequested.milliCPU, node.allocatable.milliCPU),
-      free(pod.nonZeroRequests.memory, node.nonZeroRequested.memory, node.allocatable.memory),
-    ].compactMap { $0 }
-    return parts.isEmpty ? 0 : parts.reduce(0, +) / Int64(parts.count)
-  }
+  func score(_ pod: PodInfo, _ node: NodeInfo) -> Int64 { strategy.score(pod, node) }
 }

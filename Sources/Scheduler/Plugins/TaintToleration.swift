@@ -3,7 +3,7 @@ import API
 /// Hard taints must be tolerated; of the soft ones, the fewer untolerated the better.
 struct TaintToleration: FilterPlugin, ScorePlugin {
   let name = "TaintToleration"
-  let weight: Int64 = 3
+  var weight: Int64 = 3
 
   func filter(_ pod: PodInfo, _ node: NodeInfo) -> Refusal? {
     let hard = node.node.spec.taints.first { taint in
