@@ -16,10 +16,12 @@ final class Aggregator: Sendable {
   private let key: String?
   private let logger: Logger
   private let servers = Mutex<[GroupVersion: ExtensionServer]>([:])
+  /// What the last look at the servers came to.
+  private let isWell = Mutex(true)
   private let changes: AsyncStream<Void>
   private let changed: AsyncStream<Void>.Continuation
-  private static let period = Duration.seconds(30)
-  private static let retry = Duration.seconds(1)
+  /// Seconds between looks at servers that are well.
+  private static let period = 30
 
   init(
     registry: Registry, discovery: LiveDiscovery, openAPI: OpenAPIDocuments, certificate: String?, key: String?,
@@ -134,23 +136,32 @@ final class Aggregator: Sendable {
   /// Asks the servers again and again, and makes the APIServices of what is served here, until cancelled.
   func run() async {
     await withDiscardingTaskGroup { group in
-      group.addTask { await self.keepLocal() }
       group.addTask {
+        var known: Set<GroupVersion> = []
+        var ticks = 0
         while !Task.isCancelled {
-          let isWell = await self.checkAll()
-          let pause = isWell ? Self.period : Self.retry
-          // A change is looked at at once.
-          await withTaskGroup(of: Void.self) { race in
-            race.addTask { try? await Task.sleep(for: pause) }
-            race.addTask { for await _ in self.changes { return } }
-            await race.next()
-            race.cancelAll()
+          await self.keepLocal(&known)
+          try? await Task.sleep(for: .seconds(1))
+          ticks += 1
+          // Changes are looked at at once; besides them, what is well now and then, and what is not all the time.
+          if self.hasServers, ticks >= Self.period || !self.isWell.withLock({ $0 }) {
+            ticks = 0
+            self.changed.yield()
           }
+        }
+        self.changed.finish()
+      }
+      group.addTask {
+        for await _ in self.changes {
+          let result = await self.checkAll()
+          self.isWell.withLock { $0 = result }
         }
       }
     }
     for server in servers.withLock({ Array($0.values) }) { await server.shutdown() }
   }
+
+  private var hasServers: Bool { servers.withLock { !$0.isEmpty } }
 
   private func checkAll() async -> Bool {
     var isWell = true
@@ -213,32 +224,30 @@ final class Aggregator: Sendable {
     "resource.k8s.io": 15900, "storagemigration.k8s.io": 15800,
   ]
 
-  private func keepLocal() async {
-    var known: Set<String> = []
-    while !Task.isCancelled {
-      var wanted: [String: APIService] = [:]
-      for info in builtInResources where info.group != "apiregistration.k8s.io" {
-        let version = GroupVersion(group: info.group, version: info.version)
-        wanted[Self.name(version)] = Self.local(
-          version, priority: Self.priorities[info.group] ?? 15000, versionPriority: Self.priority(info.version),
-          "onstart")
+  private static let builtIn = Set(
+    builtInResources.lazy.filter { $0.group != "apiregistration.k8s.io" }
+      .map { GroupVersion(group: $0.group, version: $0.version) })
+
+  private func keepLocal(_ known: inout Set<GroupVersion>) async {
+    let custom = Set(
+      registry.custom.all.lazy.map { GroupVersion(group: $0.info.group, version: $0.info.version) })
+    let wanted = Self.builtIn.union(custom)
+    if wanted == known { return }
+    for version in wanted.subtracting(known).sorted(by: { $0.description < $1.description }) {
+      if Self.builtIn.contains(version) {
+        let priority = Self.priorities[version.group] ?? 15000
+        await make(
+          Self.local(
+            version, priority: priority, versionPriority: Self.priority(version.version), "onstart"))
+      } else {
+        await make(Self.local(version, priority: 1000, versionPriority: 100, "true"))
       }
-      for resource in registry.custom.all {
-        let version = GroupVersion(group: resource.info.group, version: resource.info.version)
-        wanted[Self.name(version)] = Self.local(version, priority: 1000, versionPriority: 100, "true")
-      }
-      if Set(wanted.keys) != known {
-        for (name, service) in wanted.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
-          await make(service)
-        }
-        for service in registry.list(APIService.self)
-        where service.metadata.labels[Self.managedLabel] == "true" && wanted[service.metadata.name] == nil {
-          await remove(service.metadata.name)
-        }
-        known = Set(wanted.keys)
-      }
-      try? await Task.sleep(for: .seconds(1))
     }
+    for service in registry.list(APIService.self) where service.metadata.labels[Self.managedLabel] == "true" {
+      let version = GroupVersion(group: service.spec.group, version: service.spec.version)
+      if !wanted.contains(version) { await remove(service.metadata.name) }
+    }
+    known = wanted
   }
 
   private static func priority(_ version: String) -> Int32 {
