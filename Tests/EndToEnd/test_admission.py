@@ -195,6 +195,21 @@ class Policies(unittest.TestCase):
         self.assertEqual(value["metadata"]["labels"], {"own": "label", "team": "whales", "x/y": "z"})
         self.assertEqual(value["data"], {"a": "1"})
 
+    def test_what_does_not_suit_its_kind(self):
+        self.define("ValidatingAdmissionPolicy", "typed", {
+            "matchConstraints": {"resourceRules": [{"operations": ["*"], "apiGroups": ["apps"], "apiVersions": ["v1"],
+                                                    "resources": ["deployments"]}]},
+            "validations": [{"expression": "object.spec.replicas > 1"}, {"expression": "object.spec.replica > 1"}]},
+            validationActions=["Warn"])
+
+        def checked():
+            status = cluster.get("validatingadmissionpolicy", "typed").get("status", {})
+            return status if status.get("observedGeneration") == 1 else None
+
+        warnings = eventually(checked, 20, what="the types checked")["typeChecking"]["expressionWarnings"]
+        self.assertEqual([w["fieldRef"] for w in warnings], ["spec.validations[1].expression"])
+        self.assertIn("apps/v1, Kind=Deployment: ERROR: <input>:1:12: undefined field 'replica'", warnings[0]["warning"])
+
     def test_what_does_not_compile(self):
         done = apply({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
                       "metadata": {"name": "bad"}, "spec": {

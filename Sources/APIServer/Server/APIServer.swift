@@ -34,6 +34,7 @@ public final class APIServer: HTTPHandler {
   let metrics = RequestMetrics()
   let aggregator: Aggregator
   let auditor: Auditor?
+  private let policyTypes: PolicyTypeCheck
   private let encryption: EncryptionReloader?
   let kubelets: KubeletProxy
   let tokens: ServiceAccountTokens?
@@ -104,6 +105,7 @@ public final class APIServer: HTTPHandler {
       discovery.set("custom resources", kinds.discovery)
       openAPI.set(CustomOpenAPI(resources: kinds.all))
     }
+    policyTypes = PolicyTypeCheck(registry: registry, logger: logger)
     auditor = try configuration.audit.auditor(logger: logger)
     aggregator = Aggregator(
       registry: registry, discovery: discovery, openAPI: openAPI, certificate: configuration.proxyClientCertificatePEM,
@@ -155,6 +157,7 @@ public final class APIServer: HTTPHandler {
     try await registry.start()
     health.finish("storage-readiness")
     aggregator.follow()
+    policyTypes.follow()
     try await PublishedAuthentication(registry: registry, configuration: configuration).run()
     guard configuration.rbac else { return }
     health.begin("poststarthook/rbac/bootstrap-roles")
@@ -171,6 +174,7 @@ public final class APIServer: HTTPHandler {
       group.addTask { await self.endpoints.run() }
       group.addTask { await self.identity.run() }
       group.addTask { await self.aggregator.run() }
+      group.addTask { await self.policyTypes.run() }
       if let encryption = self.encryption { group.addTask { await encryption.run() } }
       if let auditor = self.auditor { group.addTask { await auditor.run() } }
       group.addTask { await self.registry.repairServicesForEver() }
