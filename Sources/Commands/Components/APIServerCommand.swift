@@ -79,6 +79,7 @@ struct APIServerCommand: ComponentCommand {
   ]
 
   private static let limits: [GoFlag] = [
+    .integer("max-requests-inflight", 400, "How many reads may be under way."),
     .integer("max-mutating-requests-inflight", 200, "How many writes may be under way."),
     .integer("min-request-timeout", 1800, "Seconds after which a watch ends, doubled at random."),
     .duration("request-timeout", "1m0s", "Taken and not used."),
