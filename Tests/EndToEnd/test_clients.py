@@ -7,7 +7,7 @@ import unittest
 from cluster import Cluster
 from hosts import ROOT
 
-PYTHON = os.environ.get("APUS_CLIENTS", os.path.join(ROOT, ".build/tools/venv/bin/python"))
+PYTHON = os.environ.get("APUS_CLIENTS", os.path.join(ROOT, ".build/tools/clients/bin/python"))
 cluster = None
 
 
