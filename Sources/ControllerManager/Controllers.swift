@@ -44,6 +44,10 @@ extension ControllerManager {
     ("bootstrap-signer-controller", "bootstrap-signer", { BootstrapSigner($0) }),
     ("token-cleaner-controller", "token-cleaner", { TokenCleaner($0) }),
     ("endpointslice-controller", "endpointslice-controller", { EndpointSliceController($0) }),
+    (
+      "endpointslice-mirroring-controller", "endpointslicemirroring-controller",
+      { EndpointSliceMirroringController($0) }
+    ),
     ("node-endpoints-controller", "endpointslice-controller", { NodeEndpointsController($0) }),
     ("endpoints-controller", "endpoint-controller", { EndpointsController($0) }),
     ("node-lifecycle-controller", "node-controller", { NodeLifecycleController($0) }),

@@ -28,6 +28,20 @@ class Cluster:
         self.out = self.fleet.out
         self.get = self.fleet.get
 
+    @classmethod
+    def ready(cls, *flags, flags_of=None):
+        """A cluster whose node is ready; what the server said where it does not come to that. `flags_of` makes flags out
+        of the cluster, for files that lie in its directory."""
+        cluster = cls(os.environ["APUS_BINARY"])
+        try:
+            cluster.start(*flags, *(flags_of(cluster) if flags_of else ()))
+            cluster.wait_ready()
+        except BaseException:
+            print(cluster.server_log() if os.path.exists(cluster.log) else "")
+            cluster.close()
+            raise
+        return cluster
+
     def start(self, *flags):
         self.server = self.host.server(*flags)
 

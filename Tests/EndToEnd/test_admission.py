@@ -1,7 +1,6 @@
 """Admission with stock kubectl: webhooks, policies, quotas and pod security."""
 
 import json
-import os
 import time
 import unittest
 
@@ -14,14 +13,7 @@ cluster = None
 
 def setUpModule():
     global cluster
-    cluster = Cluster(os.environ["APUS_BINARY"])
-    try:
-        cluster.start()
-        cluster.wait_ready()
-    except BaseException:
-        print(cluster.server_log() if os.path.exists(cluster.log) else "")
-        cluster.close()
-        raise
+    cluster = Cluster.ready()
 
 
 def tearDownModule():

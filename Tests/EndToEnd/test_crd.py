@@ -1,7 +1,6 @@
 """Custom resources with stock kubectl: defined, used at once, converted by a webhook, and taken away again."""
 
 import json
-import os
 import subprocess
 import threading
 import time
@@ -62,14 +61,7 @@ def whale(called, /, **spec):
 
 def setUpModule():
     global cluster
-    cluster = Cluster(os.environ["APUS_BINARY"])
-    try:
-        cluster.start()
-        cluster.wait_ready()
-    except BaseException:
-        print(cluster.server_log() if os.path.exists(cluster.log) else "")
-        cluster.close()
-        raise
+    cluster = Cluster.ready()
 
 
 def tearDownModule():

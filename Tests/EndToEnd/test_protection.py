@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import tempfile
 import unittest
 
 from cluster import Cluster
@@ -28,7 +27,7 @@ log = None
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
-def encrypt(*ciphers):
+def encrypt(cluster, *ciphers):
     """Writes how secrets and everything of apps are encrypted; the first is for what is written from now on."""
     providers = [{c: {"keys": [{"name": c + "1", "secret": KEY}]}} for c in ciphers] + [{"identity": {}}]
     path = os.path.join(cluster.directory, "encryption.json")
@@ -39,23 +38,25 @@ def encrypt(*ciphers):
     return path
 
 
+def arguments(*flags):
+    return [part for flag in flags for part in ("--kube-apiserver-arg", flag)]
+
+
+def flags(cluster):
+    global log
+    log = os.path.join(cluster.directory, "audit.log")
+    policy = os.path.join(cluster.directory, "policy.yaml")
+    with open(policy, "w") as file:
+        file.write(POLICY)
+    return arguments(
+        f"audit-policy-file={policy}", f"audit-log-path={log}",
+        f"encryption-provider-config={encrypt(cluster, 'secretbox')}",
+        "encryption-provider-config-automatic-reload=true")
+
+
 def setUpModule():
-    global cluster, log
-    cluster = Cluster(os.environ["APUS_BINARY"])
-    try:
-        directory = tempfile.mkdtemp(dir=cluster.directory)
-        log = os.path.join(directory, "audit.log")
-        policy = os.path.join(directory, "policy.yaml")
-        with open(policy, "w") as file:
-            file.write(POLICY)
-        arguments = [f"audit-policy-file={policy}", f"audit-log-path={log}", f"encryption-provider-config={encrypt('secretbox')}",
-                     "encryption-provider-config-automatic-reload=true"]
-        cluster.start(*(part for argument in arguments for part in ("--kube-apiserver-arg", argument)))
-        cluster.wait_ready()
-    except BaseException:
-        print(cluster.server_log() if os.path.exists(cluster.log) else "")
-        cluster.close()
-        raise
+    global cluster
+    cluster = Cluster.ready(flags_of=flags)
 
 
 def tearDownModule():
@@ -118,7 +119,7 @@ class Encryption(unittest.TestCase):
         self.assertNotIn(plain, content)
         self.assertIn(b"k8s:enc:secretbox:v1:secretbox1:", content)
         # Another cipher from now on; what is there is still read, and written anew when it is replaced by itself.
-        encrypt("aesgcm", "secretbox")
+        path = encrypt(cluster, "aesgcm", "secretbox")
         eventually(lambda: "encryption configuration reloaded" in cluster.server_log(400), 20, what="the reload")
         value = cluster.out("get", "secret", "sealed", "-o", "json")
         self.assertEqual(json.loads(value)["data"]["password"].encode(), plain)
@@ -128,8 +129,7 @@ class Encryption(unittest.TestCase):
         self.assertIn(b"k8s:enc:aesgcm:v1:aesgcm1:", self.stored())
         # After a restart everything is there.
         cluster.kill()
-        cluster.start(*(part for argument in [f"encryption-provider-config={encrypt('aesgcm', 'secretbox')}"]
-                        for part in ("--kube-apiserver-arg", argument)))
+        cluster.start(*arguments(f"encryption-provider-config={path}"))
         cluster.wait_ready()
         self.assertEqual(cluster.get("secret", "sealed")["data"]["password"].encode(), plain)
 

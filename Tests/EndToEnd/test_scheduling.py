@@ -1,7 +1,6 @@
 """The scheduler with a real node: room is made for the important, pods keep apart, and everybody is told why they wait."""
 
 import json
-import os
 import unittest
 
 from cluster import Cluster
@@ -13,19 +12,12 @@ cluster = None
 
 def setUpModule():
     global cluster
-    cluster = Cluster(os.environ["APUS_BINARY"])
-    try:
-        cluster.start()
-        cluster.wait_ready()
-        eventually(lambda: cluster.get("serviceaccount", "default"), 20, what="the account")
-        # A resource of which there is little.
-        patch = [{"op": "add", "path": "/status/capacity/example.com~1seat", "value": "2"}]
-        cluster.kubectl("patch", "node", "node-1", "--subresource=status", "--type=json", "-p", json.dumps(patch))
-        eventually(lambda: "example.com/seat" in cluster.get("node", "node-1")["status"]["allocatable"], 30, what="seats")
-    except BaseException:
-        print(cluster.server_log() if os.path.exists(cluster.log) else "")
-        cluster.close()
-        raise
+    cluster = Cluster.ready()
+    eventually(lambda: cluster.get("serviceaccount", "default"), 20, what="the account")
+    # A resource of which there is little.
+    patch = [{"op": "add", "path": "/status/capacity/example.com~1seat", "value": "2"}]
+    cluster.kubectl("patch", "node", "node-1", "--subresource=status", "--type=json", "-p", json.dumps(patch))
+    eventually(lambda: "example.com/seat" in cluster.get("node", "node-1")["status"]["allocatable"], 30, what="seats")
 
 
 def tearDownModule():

@@ -1,7 +1,6 @@
 """Jobs, CronJobs and disruption budgets with real pods."""
 
 import json
-import os
 import unittest
 
 from cluster import Cluster
@@ -13,15 +12,8 @@ cluster = None
 
 def setUpModule():
     global cluster
-    cluster = Cluster(os.environ["APUS_BINARY"])
-    try:
-        cluster.start()
-        cluster.wait_ready()
-        eventually(lambda: cluster.get("serviceaccount", "default"), 20, what="the account")
-    except BaseException:
-        print(cluster.server_log() if os.path.exists(cluster.log) else "")
-        cluster.close()
-        raise
+    cluster = Cluster.ready()
+    eventually(lambda: cluster.get("serviceaccount", "default"), 20, what="the account")
 
 
 def tearDownModule():

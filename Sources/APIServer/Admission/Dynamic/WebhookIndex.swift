@@ -3,6 +3,24 @@ import APIMachinery
 import APIMeta
 import Synchronization
 
+/// What both kinds of webhook say in their configurations.
+protocol ConfiguredWebhook {
+  var name: String { get }
+  var rules: [RuleWithOperations] { get }
+  var matchPolicy: String? { get }
+  var namespaceSelector: LabelSelector? { get }
+  var objectSelector: LabelSelector? { get }
+  var matchConditions: [MatchCondition] { get }
+  var clientConfig: WebhookClientConfig { get }
+  var admissionReviewVersions: [String] { get }
+  var failurePolicy: String? { get }
+  var sideEffects: String? { get }
+  var timeoutSeconds: Int32? { get }
+}
+
+extension MutatingWebhook: ConfiguredWebhook {}
+extension ValidatingWebhook: ConfiguredWebhook {}
+
 /// A webhook of a configuration, ready to be asked.
 struct AdmissionWebhook: Sendable {
   let configuration: String
@@ -18,7 +36,7 @@ struct AdmissionWebhook: Sendable {
   /// Mutating only: whether it wants to see what later ones have changed.
   let reinvokes: Bool
 
-  init(_ webhook: MutatingWebhook, of configuration: String) throws {
+  init(_ webhook: some ConfiguredWebhook, of configuration: String) throws {
     self.configuration = configuration
     name = webhook.name
     match = try AdmissionMatch(
@@ -30,22 +48,7 @@ struct AdmissionWebhook: Sendable {
     ignoresFailure = webhook.failurePolicy == "Ignore"
     toleratesDryRun = Self.toleratesDryRun(webhook.sideEffects)
     timeout = .seconds(Int64(webhook.timeoutSeconds ?? 10))
-    reinvokes = webhook.reinvocationPolicy == "IfNeeded"
-  }
-
-  init(_ webhook: ValidatingWebhook, of configuration: String) throws {
-    self.configuration = configuration
-    name = webhook.name
-    match = try AdmissionMatch(
-      rules: webhook.rules, matchPolicy: webhook.matchPolicy, namespaceSelector: webhook.namespaceSelector,
-      objectSelector: webhook.objectSelector)
-    conditions = Self.conditions(webhook.matchConditions)
-    endpoint = WebhookEndpoint(webhook.clientConfig)
-    versions = webhook.admissionReviewVersions
-    ignoresFailure = webhook.failurePolicy == "Ignore"
-    toleratesDryRun = Self.toleratesDryRun(webhook.sideEffects)
-    timeout = .seconds(Int64(webhook.timeoutSeconds ?? 10))
-    reinvokes = false
+    reinvokes = (webhook as? MutatingWebhook)?.reinvocationPolicy == "IfNeeded"
   }
 
   private static func conditions(_ conditions: [MatchCondition]) -> MatchConditions {
