@@ -4,6 +4,8 @@ extension ControllerManager {
     /// Which controllers run: names, `*` for all that are on by default, `-name` for all but that. All of them, unless
     /// told otherwise, with those that upstream leaves off.
     public var controllers = ["*"] + ControllerNames.offByDefault.sorted()
+    /// How many objects are worked on at once, where that is not upstream's default.
+    public var concurrency: [ConcurrentSyncs: Int] = [:]
     /// Whether several instances share the work by a Lease.
     public var leaderElect = false
     /// What this instance calls itself in the Lease.
@@ -22,6 +24,20 @@ extension ControllerManager {
     public var nodeMonitorGracePeriod: Duration = .seconds(50)
     /// How long a new node may take to report for the first time.
     public var nodeStartupGracePeriod: Duration = .seconds(60)
+    /// How many nodes of a healthy zone may be given up a second.
+    public var nodeEvictionRate = 0.1
+    /// How many of a large zone in which many nodes are silent.
+    public var secondaryNodeEvictionRate = 0.01
+    /// Which part of a zone's nodes must be silent for the zone to count as disrupted.
+    public var unhealthyZoneThreshold = 0.55
+    /// Up to this many nodes a disrupted zone is small: then none of its nodes is given up.
+    public var largeClusterSizeThreshold = 50
+    /// How often attachments are compared with the world though nothing seems to have changed; nil: never.
+    public var attachDetachSyncPeriod: Duration? = .seconds(60)
+    /// Whether volumes that do not unmount are detached after six minutes all the same.
+    public var forceDetachOnTimeout = true
+    /// How long a token Secret must be unused before it is marked, and then again before it is deleted.
+    public var legacyTokenCleanUpPeriod: Duration = .seconds(365 * 24 * 3600)
     /// How many finished pods are kept.
     public var terminatedPodThreshold = 12_500
     /// How often pods are collected.

@@ -21,14 +21,15 @@ extension ControllerManager {
       "replicaset-controller", "replicaset-controller",
       {
         ReplicaController<ReplicaSet>(
-          $0, name: "replicaset-controller", component: "replicaset-controller", workers: 5)
+          $0, name: "replicaset-controller", component: "replicaset-controller", workers: .replicaSet)
       }
     ),
     (
       "replicationcontroller-controller", "replication-controller",
       {
         ReplicaController<ReplicationController>(
-          $0, name: "replicationcontroller-controller", component: "replication-controller", workers: 5)
+          $0, name: "replicationcontroller-controller", component: "replication-controller",
+          workers: .replicationController)
       }
     ),
     ("statefulset-controller", "statefulset-controller", { StatefulSetController($0) }),

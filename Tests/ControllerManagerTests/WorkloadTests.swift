@@ -141,8 +141,8 @@ import Testing
     let decision = DaemonSetDecision.decide(makeSet(), nodes: nodes, pods: [], revision: "1", now: moment)
     #expect(decision.create == ["a", "c", "d"])
     #expect(decision.status.desiredNumberScheduled == 3)
-    let pod = DaemonSetDecision.pod(makeSet(), node: "a", revision: "1")
-    #expect(DaemonSetDecision.node(of: pod) == "a")
+    let pod = DaemonSetPlacement.pod(makeSet(), node: "a", revision: "1")
+    #expect(DaemonSetPlacement.node(of: pod) == "a")
   }
 
   @Test func replacesOutdatedPodsAFewAtATime() {

@@ -12,6 +12,7 @@ final class CronJobController: Controller {
   private let recorder: EventRecorder
   private let queue = WorkQueue<ObjectKey>("cronjob")
   private let written = WrittenVersions()
+  private let workers: Int
   private let logger: Logger
   private let now: @Sendable () -> Time
 
@@ -20,6 +21,7 @@ final class CronJobController: Controller {
     cronJobs = context.informers.informer(CronJob.self)
     jobs = context.informers.informer(Job.self)
     recorder = context.recorder("cronjob-controller")
+    workers = context.configuration.workers(.cronJob)
     logger = context.logger(name)
     now = context.now
     jobs.addIndex("cronjob") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
@@ -34,7 +36,7 @@ final class CronJobController: Controller {
   func run() async throws {
     try await cronJobs.waitForSync()
     try await jobs.waitForSync()
-    await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   func reconcile(_ key: ObjectKey) async throws -> ReconcileResult {

@@ -2,10 +2,14 @@ import API
 import APIMachinery
 import Client
 import Logging
+import Synchronization
 
 /// Keeps one pod on every node that suits.
 final class DaemonSetController: Controller {
   let name = "daemonset-controller"
+  /// The most that is created or deleted in one pass.
+  private static let burst = 250
+
   private let client: APIClient
   private let sets: Informer<DaemonSet>
   private let pods: Informer<Pod>
@@ -14,6 +18,8 @@ final class DaemonSetController: Controller {
   private let recorder: EventRecorder
   private let control: PodControl
   private let expectations = Expectations()
+  private let backoff = Mutex(FailureBackoff())
+  private let workers: Int
   private let logger: Logger
   private let now: @Sendable () -> Time
   private let queue = WorkQueue<ObjectKey>("daemonset")
@@ -26,29 +32,23 @@ final class DaemonSetController: Controller {
     revisions = context.informers.informer(ControllerRevision.self)
     recorder = context.recorder("daemonset-controller")
     control = PodControl(client: context.client, recorder: recorder)
+    workers = context.configuration.workers(.daemonSet)
     logger = context.logger(name)
     now = context.now
-    revisions.addIndex("controller") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
+    PodIndexes.add(to: pods)
+    PodIndexes.add(to: revisions)
     sets.addHandler { [queue] in queue.add($0.object.key) }
     nodes.addHandler { [queue, sets] event in
-      if case .updated(let old, let new) = event, old.metadata.labels == new.metadata.labels,
-        old.spec.taints == new.spec.taints
-      {
+      guard case .updated(let old, let new) = event else {
+        for set in sets.lister.list() { queue.add(set.key) }
         return
       }
-      for set in sets.lister.list() { queue.add(set.key) }
-    }
-    pods.addHandler { [queue, expectations] event in
-      let pod = event.object
-      guard let owner = pod.metadata.controllerOwner, owner.kind == DaemonSet.kind else { return }
-      let key = ObjectKey(namespace: pod.metadata.namespace, name: owner.name)
-      switch event {
-      case .added: expectations.created(key)
-      case .deleted: expectations.deleted(key, pod.metadata.uid)
-      case .updated: if pod.isBeingDeleted { expectations.deleted(key, pod.metadata.uid) }
+      if old.metadata.labels == new.metadata.labels, old.spec.taints == new.spec.taints { return }
+      for set in sets.lister.list() where DaemonSetPlacement.fits(set, old) != DaemonSetPlacement.fits(set, new) {
+        queue.add(set.key)
       }
-      queue.add(key)
     }
+    pods.addHandler { [weak self] in self?.podChanged($0) }
   }
 
   func run() async throws {
@@ -56,76 +56,167 @@ final class DaemonSetController: Controller {
     try await pods.waitForSync()
     try await nodes.waitForSync()
     try await revisions.waitForSync()
-    await runWorkers(queue, count: 2, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
+  private func podChanged(_ event: InformerEvent<Pod>) {
+    let pod = event.object
+    if case .updated(let old, _) = event, let owner = old.metadata.controllerOwner, owner.kind == DaemonSet.kind,
+      owner.uid != pod.metadata.controllerOwner?.uid
+    {
+      queue.add(ObjectKey(namespace: pod.metadata.namespace, name: owner.name))
+    }
+    guard let owner = pod.metadata.controllerOwner else {
+      if case .deleted = event { return }
+      for set in sets.lister.list(namespace: pod.metadata.namespace) {
+        guard let selector = try? set.spec.selector.selector(), !selector.isEmpty,
+          selector.matches(pod.metadata.labels)
+        else { continue }
+        queue.add(set.key)
+      }
+      return
+    }
+    guard owner.kind == DaemonSet.kind else { return }
+    let key = ObjectKey(namespace: pod.metadata.namespace, name: owner.name)
+    switch event {
+    case .added: expectations.created(key)
+    case .deleted: expectations.deleted(key, pod.metadata.uid)
+    case .updated: if pod.isBeingDeleted { expectations.deleted(key, pod.metadata.uid) }
+    }
+    queue.add(key)
+  }
+
+  // MARK: Reconcile
+
   func reconcile(_ key: ObjectKey) async throws -> ReconcileResult {
-    guard var set = sets.lister.get(key) else {
+    guard let set = sets.lister.get(key) else {
       expectations.forget(key)
       return .done
     }
+    if set.spec.selector == LabelSelector() {
+      recorder.event(
+        set, type: "Warning", reason: "SelectingAll",
+        message: "This daemon set is selecting all pods. A non-empty selector is required.")
+      return .done
+    }
+    // What is left of it is the garbage collector's.
+    guard set.metadata.deletionTimestamp == nil else { return .done }
     let mayAct = expectations.satisfied(key)
     let selector = try set.spec.selector.selector()
-    let claims = Claims(
-      of: pods.lister.list(namespace: key.namespace), owner: set.metadata.uid, selector: selector,
-      isDeleting: set.metadata.deletionTimestamp != nil)
-    let owned = try await Claimer<DaemonSet>(client: client).carryOut(claims, for: set)
-    let existing = revisions.lister.byIndex("controller", set.metadata.uid)
-    let update: ControllerRevision
-    do {
-      update = try await Revisions.carryOut(
-        try Revisions.plan(
-          set.spec.template, for: set, collisions: set.status.collisionCount, existing: existing), client: client)
-    } catch is RevisionCollision {
-      set.status.collisionCount = (set.status.collisionCount ?? 0) + 1
-      try await client.updateStatus(set)
-      return .requeue
-    }
-    let revision = Revisions.hash(update)
+    let claimer = Claimer<DaemonSet>(client: client)
+    let existing = try await claimer.carryOut(
+      Claims(
+        of: PodIndexes.candidates(revisions.lister, owner: set.metadata), owner: set.metadata.uid,
+        selector: selector, isDeleting: false), for: set)
+    let owned = try await claimer.carryOut(
+      Claims(
+        of: PodIndexes.candidates(pods.lister, owner: set.metadata), owner: set.metadata.uid, selector: selector,
+        isDeleting: false), for: set)
+    guard let history = try await history(of: set, existing, owned) else { return .requeue }
+    let revision = Revisions.hash(history.present)
     let decision = DaemonSetDecision.decide(
       set, nodes: nodes.lister.list(), pods: owned, revision: revision, now: now())
-    let failure = mayAct ? await carryOut(decision, set, revision) : nil
+    var failure: (any Error)?
+    var wait: Int64?
+    if mayAct {
+      let doomed = victims(decision, set)
+      wait = doomed.wait
+      failure = await carryOut(decision, Array(doomed.pods.prefix(Self.burst)), set, revision)
+    }
     if decision.status != set.status {
       var changed = set
       changed.status = decision.status
       try await ignoringNotFound { try await client.updateStatus(changed) }
     }
     if let failure { throw failure }
-    let inUse = Set(owned.compactMap { $0.metadata.labels[Revisions.hashLabel] }).union([revision])
-    for old in Revisions.surplus(existing, inUse: inUse, limit: Int(set.spec.revisionHistoryLimit ?? 10)) {
+    for old in DaemonSetHistory.surplus(history.past, pods: owned, limit: set.spec.revisionHistoryLimit) {
       try await ignoringNotFound {
         try await client.delete(
           ControllerRevision.self, namespace: old.metadata.namespace, name: old.metadata.name)
       }
     }
-    return set.spec.minReadySeconds > 0 && decision.status.numberReady != decision.status.numberAvailable
-      ? .after(.seconds(1)) : .done
+    let available = owned.secondsToAvailability(minReadySeconds: set.spec.minReadySeconds, now: now())
+    return [wait, available].compactMap { $0 }.min().map { .after(.seconds($0)) } ?? .done
   }
 
-  private func carryOut(_ decision: DaemonSetDecision, _ set: DaemonSet, _ revision: String) async -> (any Error)? {
-    let victims = decision.delete + decision.failed
-    guard !decision.create.isEmpty || !victims.isEmpty else { return nil }
-    let key = set.key
-    expectations.expect(key, creations: decision.create.count, deletions: victims.map(\.metadata.uid))
-    for pod in decision.failed {
-      recorder.event(
-        set, type: "Warning", reason: "FailedDaemonPod",
-        message: "Found failed daemon pod \(pod.key) on node \(pod.spec.nodeName), will try to kill it")
-    }
-    let (made, creationError) = await slowStart(count: decision.create.count) { [control] index in
-      try await control.create(
-        DaemonSetDecision.pod(set, node: decision.create[index], revision: revision), for: set)
-    }
-    if made < decision.create.count { expectations.created(key, count: decision.create.count - made) }
-    var first = creationError
-    for pod in victims {
-      do {
-        try await control.delete(pod, for: set)
-      } catch {
-        expectations.deleted(key, pod.metadata.uid)
-        if (error as? StatusError)?.isNotFound != true { first = first ?? error }
+  /// The present template's revision and those before it; nil when its name belonged to another, and the next pass is
+  /// to take another name.
+  private func history(
+    of set: DaemonSet, _ existing: [ControllerRevision], _ pods: [Pod]
+  ) async throws -> (present: ControllerRevision, past: [ControllerRevision])? {
+    let plan = try DaemonSetHistory.plan(set, existing, pods: pods)
+    for pod in plan.relabel { try await ignoringNotFound { try await client.update(pod) } }
+    for revision in plan.duplicates {
+      try await ignoringNotFound {
+        try await client.delete(
+          ControllerRevision.self, namespace: revision.metadata.namespace, name: revision.metadata.name)
       }
     }
-    return first
+    do {
+      return (try await Revisions.carryOut(plan.present, client: client), plan.past)
+    } catch is RevisionCollision {
+      var changed = set
+      changed.status.collisionCount = (set.status.collisionCount ?? 0) + 1
+      try await client.updateStatus(changed)
+      return nil
+    }
+  }
+
+  // MARK: Acting
+
+  /// What is to be deleted now, with what is to be said of it: a node on which pods fail one after the other is left
+  /// alone for longer and longer.
+  private func victims(_ decision: DaemonSetDecision, _ set: DaemonSet) -> (pods: [Pod], wait: Int64?) {
+    var victims = decision.delete
+    var wait: Int64?
+    for pod in decision.failed {
+      let node = DaemonSetPlacement.node(of: pod) ?? ""
+      let left = backoff.withLock { $0.wait("\(set.metadata.uid)/\(node)", now: now()) }
+      guard left == 0 else {
+        wait = min(wait ?? left, left)
+        continue
+      }
+      recorder.event(
+        set, type: "Warning", reason: "FailedDaemonPod",
+        message: "Found failed daemon pod \(pod.key) on node \(node), will try to kill it")
+      victims.append(pod)
+    }
+    for pod in decision.succeeded {
+      recorder.event(
+        set, type: "Normal", reason: "SucceededDaemonPod",
+        message: "Found succeeded daemon pod \(pod.key) on node \(pod.spec.nodeName), will try to delete it")
+      victims.append(pod)
+    }
+    return (victims, wait)
+  }
+
+  private func carryOut(
+    _ decision: DaemonSetDecision, _ victims: [Pod], _ set: DaemonSet, _ revision: String
+  ) async -> (any Error)? {
+    let create = Array(decision.create.prefix(Self.burst))
+    guard !create.isEmpty || !victims.isEmpty else { return nil }
+    let key = set.key
+    expectations.expect(key, creations: create.count, deletions: victims.map(\.metadata.uid))
+    let (made, creationError) = await slowStart(count: create.count) { [control] index in
+      try await control.create(DaemonSetPlacement.pod(set, node: create[index], revision: revision), for: set)
+    }
+    if made < create.count { expectations.created(key, count: create.count - made) }
+    var first = creationError
+    if let status = first as? StatusError, status.isNamespaceTerminating { first = nil }
+    let errors = await withTaskGroup(of: (any Error)?.self) { group in
+      for pod in victims {
+        group.addTask { [control, expectations] in
+          do {
+            try await control.delete(pod, for: set)
+            return nil
+          } catch {
+            expectations.deleted(key, pod.metadata.uid)
+            return (error as? StatusError)?.isNotFound == true ? nil : error
+          }
+        }
+      }
+      return await group.reduce(into: []) { errors, error in errors += [error].compactMap { $0 } }
+    }
+    return first ?? errors.first
   }
 }

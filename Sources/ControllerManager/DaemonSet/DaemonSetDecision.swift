@@ -1,149 +1,128 @@
 import API
 import APIMachinery
 
-/// Where a DaemonSet's pods belong, and what is to be made and deleted: pure.
+/// What is to be made and deleted so that a DaemonSet's pods are where they belong: pure.
 struct DaemonSetDecision: Sendable, Equatable {
-  var create: [String] = []
-  var delete: [Pod] = []
-  var failed: [Pod] = []
-  var status = DaemonSetStatus()
+  /// The nodes that need a pod.
+  private(set) var create: [String] = []
+  /// The pods that are too many, out of place or outdated.
+  private(set) var delete: [Pod] = []
+  /// The pods that failed, to be deleted unless the last one on their node did so just now.
+  private(set) var failed: [Pod] = []
+  /// The pods that ended though they should not.
+  private(set) var succeeded: [Pod] = []
+  private(set) var status = DaemonSetStatus()
 
-  private static let tolerated: [(key: String, effect: String)] = [
-    ("node.kubernetes.io/not-ready", "NoExecute"), ("node.kubernetes.io/unreachable", "NoExecute"),
-    ("node.kubernetes.io/disk-pressure", "NoSchedule"), ("node.kubernetes.io/memory-pressure", "NoSchedule"),
-    ("node.kubernetes.io/pid-pressure", "NoSchedule"), ("node.kubernetes.io/unschedulable", "NoSchedule"),
-  ]
+  /// What is seen of a set.
+  struct Observed {
+    let set: DaemonSet
+    let revision: String
+    let now: Time
+    let nodes: [Node]
+    /// Pods that are over and on their way out do not count: a finalizer may hold them for long.
+    let byNode: [String: [Pod]]
+    let fits: [String: (run: Bool, stay: Bool)]
 
-  /// The tolerations that a daemon's pod has besides its own.
-  static func tolerations(_ spec: PodSpec) -> [Toleration] {
-    var all = spec.tolerations
-    let network = spec.hostNetwork ? [("node.kubernetes.io/network-unavailable", "NoSchedule")] : []
-    for (key, effect) in tolerated + network {
-      let toleration = Toleration {
-        $0.key = key
-        $0.operator = "Exists"
-        $0.effect = effect
-      }
-      if !all.contains(toleration) { all.append(toleration) }
+    init(_ set: DaemonSet, nodes: [Node], pods: [Pod], revision: String, now: Time) {
+      self.set = set
+      self.revision = revision
+      self.now = now
+      self.nodes = nodes.sorted { $0.metadata.name < $1.metadata.name }
+      let counted = pods.filter { !($0.isTerminal && $0.isBeingDeleted) }.sorted(by: DaemonSetPlacement.precedes)
+      byNode = Dictionary(grouping: counted) { DaemonSetPlacement.node(of: $0) ?? "" }
+      fits = Dictionary(
+        nodes.map { ($0.metadata.name, DaemonSetPlacement.fits(set, $0)) }, uniquingKeysWith: { $1 })
     }
-    return all
+
+    func isAvailable(_ pod: Pod) -> Bool {
+      pod.isAvailable(minReadySeconds: set.spec.minReadySeconds, now: now)
+    }
+    func isUpdated(_ pod: Pod) -> Bool { DaemonSetPlacement.isUpdated(pod, set, revision: revision) }
+    func shouldRun(_ node: String) -> Bool { fits[node]?.run ?? false }
+    var desired: Int { fits.values.count { $0.run } }
+    /// Whether a new pod may come up beside the one that it replaces.
+    var surges: Bool {
+      self.set.spec.updateStrategy.type != "OnDelete"
+        && (self.set.spec.updateStrategy.rollingUpdate?.maxSurge?.scaled(total: 1, roundUp: true) ?? 0) > 0
+    }
   }
 
-  /// Whether a pod belongs on a node, and whether one that is there may stay.
-  static func fits(_ set: DaemonSet, _ node: Node) -> (run: Bool, stay: Bool) {
-    let spec = set.spec.template.spec
-    if !spec.nodeName.isEmpty, spec.nodeName != node.metadata.name { return (false, false) }
-    guard spec.nodeSelector.allSatisfy({ node.metadata.labels[$0.key] == $0.value }) else { return (false, false) }
-    if let required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution,
-      !required.matches(labels: node.metadata.labels, nodeName: node.metadata.name)
-    {
-      return (false, false)
-    }
-    let tolerations = tolerations(spec)
-    if tolerations.firstUntolerated(in: node.spec.taints) == nil { return (true, true) }
-    return (false, tolerations.firstUntolerated(in: node.spec.taints, effects: ["NoExecute"]) == nil)
-  }
-
-  /// The pod for a node. The scheduler binds it, to that node and no other.
-  static func pod(_ set: DaemonSet, node: String, revision: String) -> Pod {
-    var pod = PodControl.pod(from: set.spec.template, for: set)
-    pod.metadata.labels[Revisions.hashLabel] = revision
-    pod.spec.tolerations = tolerations(pod.spec)
-    let field = NodeSelectorRequirement {
-      $0.key = "metadata.name"
-      $0.operator = "In"
-      $0.values = [node]
-    }
-    var affinity = pod.spec.affinity ?? Affinity()
-    var nodeAffinity = affinity.nodeAffinity ?? NodeAffinity()
-    // Whom the template allows was asked when the node was chosen: the name replaces every other term.
-    nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution = NodeSelector {
-      $0.nodeSelectorTerms = [NodeSelectorTerm { $0.matchFields = [field] }]
-    }
-    affinity.nodeAffinity = nodeAffinity
-    pod.spec.affinity = affinity
-    return pod
-  }
-
-  /// The node a pod is on or meant for.
-  static func node(of pod: Pod) -> String? {
-    if !pod.spec.nodeName.isEmpty { return pod.spec.nodeName }
-    let terms = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? []
-    return terms.lazy.flatMap(\.matchFields).first { $0.key == "metadata.name" && $0.operator == "In" }?.values.first
-  }
-
+  /// Decides for a set, the nodes there are, its pods, and the hash of its present template.
   static func decide(_ set: DaemonSet, nodes: [Node], pods: [Pod], revision: String, now: Time) -> DaemonSetDecision {
+    let observed = Observed(set, nodes: nodes, pods: pods, revision: revision, now: now)
     var decision = DaemonSetDecision()
-    let byNode = Dictionary(grouping: pods) { node(of: $0) ?? "" }
-    var status = set.status
-    status.observedGeneration = set.metadata.generation
-    status.desiredNumberScheduled = 0
+    decision.count(observed)
+    guard set.metadata.deletionTimestamp == nil else { return decision }
+    decision.place(observed)
+    guard set.spec.updateStrategy.type != "OnDelete" else { return decision }
+    let update = DaemonSetUpdate.decide(observed)
+    let known = Set((decision.delete + decision.failed + decision.succeeded).map(\.metadata.uid))
+    decision.delete += update.delete.filter { !known.contains($0.metadata.uid) }
+    decision.create += update.create.filter { !decision.create.contains($0) }
+    return decision
+  }
+
+  // MARK: Placing
+
+  private mutating func place(_ observed: Observed) {
+    for node in observed.nodes {
+      let name = node.metadata.name
+      let here = observed.byNode[name] ?? []
+      let fits = observed.fits[name] ?? (false, false)
+      if fits.run, here.isEmpty {
+        create.append(name)
+      } else if fits.stay {
+        tidy(here.filter { !$0.isBeingDeleted }, observed)
+      } else {
+        delete += here.filter { !$0.isBeingDeleted }
+      }
+    }
+    // Nobody would ever bind a pod whose node is gone; those that were bound are the pod collector's.
+    let known = Set(observed.nodes.map(\.metadata.name))
+    for (name, pods) in observed.byNode.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
+      delete += pods.filter { $0.spec.nodeName.isEmpty && !$0.isBeingDeleted }
+    }
+  }
+
+  private mutating func tidy(_ here: [Pod], _ observed: Observed) {
+    failed += here.filter { $0.status.phase == "Failed" }
+    succeeded += here.filter { $0.status.phase == "Succeeded" }
+    let running = here.filter { !$0.isTerminal }
+    guard running.count > 1 else { return }
+    guard observed.surges else {
+      delete += running.dropFirst()
+      return
+    }
+    // Two may be there: the old one that serves, and the new one until it does.
+    let new = running.first { observed.isUpdated($0) }
+    let old = running.first { !observed.isUpdated($0) }
+    delete += running.filter { $0.metadata.uid != new?.metadata.uid && $0.metadata.uid != old?.metadata.uid }
+    if let new, let old, !old.isReady || observed.isAvailable(new) { delete.append(old) }
+  }
+
+  // MARK: Status
+
+  private mutating func count(_ observed: Observed) {
+    status = observed.set.status
+    status.observedGeneration = observed.set.metadata.generation
+    status.desiredNumberScheduled = Int32(observed.desired)
     status.currentNumberScheduled = 0
     status.numberMisscheduled = 0
     status.numberReady = 0
     status.numberAvailable = 0
     status.updatedNumberScheduled = 0
-    var outdated: [(pod: Pod, available: Bool)] = []
-    var unavailable = 0
-
-    for node in nodes {
-      let here = byNode[node.metadata.name] ?? []
-      let (run, stay) = fits(set, node)
-      if run { status.desiredNumberScheduled += 1 }
-      let live = here.filter { !$0.isTerminal }.sorted {
-        ($0.metadata.creationTimestamp, $0.metadata.name) < ($1.metadata.creationTimestamp, $1.metadata.name)
-      }
-      if !stay {
-        decision.delete += here.filter { !$0.isBeingDeleted }
-        if !here.isEmpty { status.numberMisscheduled += 1 }
-        continue
-      }
-      decision.failed += here.filter { $0.status.phase == "Failed" && !$0.isBeingDeleted }
-      decision.delete += here.filter { $0.status.phase == "Succeeded" && !$0.isBeingDeleted }
-      // A pod that is still going holds its place (ports, names) until it is gone.
-      if run, here.isEmpty { decision.create.append(node.metadata.name) }
-      let kept = live.first { !$0.isBeingDeleted }
-      decision.delete += live.filter { !$0.isBeingDeleted && $0.metadata.uid != kept?.metadata.uid }
-      guard run else {
-        if !live.isEmpty { status.numberMisscheduled += 1 }
-        continue
-      }
-      guard let pod = kept ?? live.first else {
-        unavailable += 1
+    for node in observed.nodes {
+      // The oldest stands for its node.
+      guard let pod = observed.byNode[node.metadata.name]?.first else { continue }
+      guard observed.shouldRun(node.metadata.name) else {
+        status.numberMisscheduled += 1
         continue
       }
       status.currentNumberScheduled += 1
-      let available = !pod.isBeingDeleted && pod.isAvailable(minReadySeconds: set.spec.minReadySeconds, now: now)
       if pod.isReady { status.numberReady += 1 }
-      if available { status.numberAvailable += 1 } else { unavailable += 1 }
-      if pod.metadata.labels[Revisions.hashLabel] == revision {
-        status.updatedNumberScheduled += 1
-      } else if !pod.isBeingDeleted {
-        outdated.append((pod, available))
-      }
+      if pod.isReady, observed.isAvailable(pod) { status.numberAvailable += 1 }
+      if observed.isUpdated(pod) { status.updatedNumberScheduled += 1 }
     }
     status.numberUnavailable = status.desiredNumberScheduled - status.numberAvailable
-    decision.status = status
-    if set.metadata.deletionTimestamp != nil {
-      decision.create = []
-      decision.delete = []
-      decision.failed = []
-      return decision
-    }
-    decision.delete += replace(set, outdated, unavailable: unavailable, desired: Int(status.desiredNumberScheduled))
-    return decision
-  }
-
-  /// Which pods of an older template go now: those that do not serve at once, the others as many as may be missing.
-  private static func replace(
-    _ set: DaemonSet, _ outdated: [(pod: Pod, available: Bool)], unavailable: Int, desired: Int
-  ) -> [Pod] {
-    guard set.spec.updateStrategy.type != "OnDelete" else { return [] }
-    let limit = set.spec.updateStrategy.rollingUpdate?.maxUnavailable ?? .int(1)
-    let allowed = max(1, limit.scaled(total: desired, roundUp: true) ?? 1)
-    var victims = outdated.filter { !$0.available }.map(\.pod)
-    let room = max(0, allowed - unavailable)
-    victims += outdated.filter(\.available).prefix(room).map(\.pod)
-    return victims
   }
 }

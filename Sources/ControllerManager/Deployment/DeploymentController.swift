@@ -12,6 +12,7 @@ final class DeploymentController: Controller {
   private let pods: Informer<Pod>
   private let queue = WorkQueue<ObjectKey>("deployment")
   private let recorder: EventRecorder
+  private let workers: Int
   private let logger: Logger
   private let now: @Sendable () -> Time
 
@@ -23,7 +24,9 @@ final class DeploymentController: Controller {
     recorder = context.recorder("deployment-controller")
     logger = context.logger(name)
     now = context.now
-    pods.addIndex("controller") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
+    workers = context.configuration.workers(.deployment)
+    PodIndexes.add(to: pods)
+    PodIndexes.add(to: sets)
     deployments.addHandler { [queue] in queue.add($0.object.key) }
     sets.addHandler { [weak self] in self?.setChanged($0) }
     pods.addHandler { [weak self] in if case .deleted(let pod) = $0 { self?.podDeleted(pod) } }
@@ -33,7 +36,7 @@ final class DeploymentController: Controller {
     try await deployments.waitForSync()
     try await sets.waitForSync()
     try await pods.waitForSync()
-    await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   // MARK: Events
@@ -85,11 +88,18 @@ final class DeploymentController: Controller {
     }
     let selector = try deployment.spec.selector.selector()
     let claims = Claims(
-      of: sets.lister.list(namespace: key.namespace), owner: deployment.metadata.uid, selector: selector,
+      of: PodIndexes.candidates(sets.lister, owner: deployment.metadata), owner: deployment.metadata.uid,
+      selector: selector,
       isDeleting: deployment.metadata.deletionTimestamp != nil)
     let owned = try await Claimer<Deployment>(client: client).carryOut(claims, for: deployment)
+    if let request = DeploymentRollback(deployment), deployment.metadata.deletionTimestamp == nil {
+      try await rollBack(request, owned)
+      return .done
+    }
     var podsBySet: [String: [Pod]] = [:]
-    for set in owned { podsBySet[set.metadata.uid] = pods.lister.byIndex("controller", set.metadata.uid) }
+    for set in owned where !DeploymentMath.isRolling(deployment) {
+      podsBySet[set.metadata.uid] = pods.lister.byIndex("controller", set.metadata.uid)
+    }
 
     var result = ReconcileResult.done
     for action in DeploymentPlan.actions(for: deployment, sets: owned, pods: podsBySet, now: now()) {
@@ -136,6 +146,12 @@ final class DeploymentController: Controller {
       throw error
     }
     if let size = set.spec.replicas, size > 0 { tellScaling(set, from: 0, to: size, deployment) }
+  }
+
+  private func rollBack(_ request: DeploymentRollback, _ sets: [ReplicaSet]) async throws {
+    let (changed, event) = request.carriedOut(sets)
+    try await client.update(changed)
+    recorder.event(changed, type: event.type, reason: event.reason, message: event.message)
   }
 
   private func update(_ set: ReplicaSet, scaledFrom from: Int32?, of deployment: Deployment) async throws {

@@ -90,7 +90,7 @@ enum DeploymentAnnotations {
   static let lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
   static let hashLabel = "pod-template-hash"
   private static let maxHistory = 2000
-  private static let ownBusiness: Set<String> = [
+  static let ownBusiness: Set<String> = [
     lastApplied, revision, history, desiredReplicas, maxReplicas, rollbackTo,
   ]
 

@@ -346,7 +346,9 @@ struct DeploymentPlan: Sendable {
     status.readyReplicas = Int32(DeploymentMath.ready(all))
     status.availableReplicas = Int32(available)
     status.unavailableReplicas = Int32(max(0, DeploymentMath.specReplicas(all) - available))
-    status.terminatingReplicas = all.reduce(0) { $0 + ($1.status.terminatingReplicas ?? 0) }
+    // A ReplicaSet that has not counted them yet leaves their number unknown.
+    let terminating = all.map(\.status.terminatingReplicas)
+    status.terminatingReplicas = terminating.contains(nil) ? nil : terminating.reduce(0) { $0 + ($1 ?? 0) }
     if available >= DeploymentMath.replicas(deployment) - DeploymentMath.maxUnavailable(deployment) {
       DeploymentConditions.set(
         &status.conditions, "Available", "True", "MinimumReplicasAvailable",

@@ -17,6 +17,7 @@ final class EndpointSliceController: Controller {
   private let written = WrittenVersions()
   private let recorder: EventRecorder
   private let capacity: Int
+  private let workers: Int
   private let logger: Logger
 
   private static let zoneLabel = "topology.kubernetes.io/zone"
@@ -29,6 +30,7 @@ final class EndpointSliceController: Controller {
     slices = context.informers.informer(EndpointSlice.self)
     recorder = context.recorder("endpoint-slice-controller")
     capacity = context.configuration.maxEndpointsPerSlice
+    workers = context.configuration.workers(.endpointSlice)
     logger = context.logger(name)
     slices.addIndex("service") { slice in
       guard slice.metadata.labels[EndpointSliceDecision.managedByLabel] == EndpointSliceDecision.manager,
@@ -63,7 +65,7 @@ final class EndpointSliceController: Controller {
     try await pods.waitForSync()
     try await nodes.waitForSync()
     try await slices.waitForSync()
-    await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   private func sliceChanged(_ event: InformerEvent<EndpointSlice>) {

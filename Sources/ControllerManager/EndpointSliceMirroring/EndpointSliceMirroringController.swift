@@ -12,6 +12,7 @@ final class EndpointSliceMirroringController: Controller {
   private let slices: Informer<EndpointSlice>
   private let queue = WorkQueue<ObjectKey>("endpoint_slice_mirroring", maxDelay: .seconds(100))
   private let written = WrittenVersions()
+  private let workers: Int
   private let logger: Logger
 
   init(_ context: ControllerContext) {
@@ -19,6 +20,7 @@ final class EndpointSliceMirroringController: Controller {
     services = context.informers.informer(Service.self)
     endpoints = context.informers.informer(Endpoints.self)
     slices = context.informers.informer(EndpointSlice.self)
+    workers = context.configuration.workers(.endpointSliceMirroring)
     logger = context.logger(name)
     slices.addIndex("mirrored") { slice in
       guard slice.metadata.labels[EndpointSliceDecision.managedByLabel] == EndpointSliceMirror.manager,
@@ -41,7 +43,7 @@ final class EndpointSliceMirroringController: Controller {
     try await services.waitForSync()
     try await endpoints.waitForSync()
     try await slices.waitForSync()
-    await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   func reconcile(_ key: ObjectKey) async throws -> ReconcileResult {

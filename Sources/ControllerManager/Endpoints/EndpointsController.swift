@@ -14,6 +14,7 @@ final class EndpointsController: Controller {
   private let queue = WorkQueue<ObjectKey>("endpoint")
   private let triggers = Mutex(TriggerTimes())
   private let recorder: EventRecorder
+  private let workers: Int
   private let logger: Logger
 
   init(_ context: ControllerContext) {
@@ -22,6 +23,7 @@ final class EndpointsController: Controller {
     pods = context.informers.informer(Pod.self)
     endpoints = context.informers.informer(Endpoints.self)
     recorder = context.recorder("endpoint-controller")
+    workers = context.configuration.workers(.endpoints)
     logger = context.logger(name)
     services.addHandler { [queue] in queue.add($0.object.key) }
     endpoints.addHandler { [queue] in if case .deleted(let gone) = $0 { queue.add(gone.key) } }
@@ -42,7 +44,7 @@ final class EndpointsController: Controller {
     try await services.waitForSync()
     try await pods.waitForSync()
     try await endpoints.waitForSync()
-    await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   func reconcile(_ key: ObjectKey) async throws -> ReconcileResult {

@@ -10,6 +10,7 @@ final class GarbageCollector: Controller {
   private let client: APIClient
   private let crds: Informer<CustomResourceDefinition>
   private let recorder: EventRecorder
+  private let workers: Int
   private let logger: Logger
   private let period: Duration
   private let queue = WorkQueue<OwnerGraph.Work>("garbage_collector", maxDelay: .seconds(60))
@@ -28,6 +29,7 @@ final class GarbageCollector: Controller {
   init(_ context: ControllerContext) {
     client = context.client
     recorder = context.recorder("garbage-collector-controller")
+    workers = context.configuration.workers(.garbageCollector)
     logger = context.logger(name)
     period = context.configuration.discoveryPeriod
     crds = context.informers.informer(CustomResourceDefinition.self)
@@ -50,7 +52,7 @@ final class GarbageCollector: Controller {
       group.addTask { [self] in
         // Until every kind has been seen once, an owner may be missing only because nobody has looked.
         while !Task.isCancelled, !isComplete { try? await Task.sleep(for: .milliseconds(50)) }
-        await runWorkers(queue, count: 20, logger: logger) { [self] in try await reconcile($0) }
+        await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
       }
     }
   }

@@ -15,6 +15,7 @@ final class JobController: Controller {
   private let control: PodControl
   private let expectations = Expectations()
   private let written = WrittenVersions()
+  private let workers: Int
   private let logger: Logger
   private let now: @Sendable () -> Time
   private let queue = WorkQueue<ObjectKey>("job", baseDelay: .milliseconds(100), maxDelay: .seconds(360))
@@ -26,6 +27,7 @@ final class JobController: Controller {
     pods = context.informers.informer(Pod.self)
     recorder = context.recorder("job-controller")
     control = PodControl(client: context.client, recorder: recorder)
+    workers = context.configuration.workers(.job)
     logger = context.logger(name)
     now = context.now
     pods.addIndex("controller") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
@@ -46,7 +48,7 @@ final class JobController: Controller {
   func run() async throws {
     try await jobs.waitForSync()
     try await pods.waitForSync()
-    await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   func reconcile(_ key: ObjectKey) async throws -> ReconcileResult {

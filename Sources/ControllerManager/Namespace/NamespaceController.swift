@@ -9,6 +9,7 @@ final class NamespaceController: Controller {
   private let client: APIClient
   private let namespaces: Informer<Namespace>
   private let queue = WorkQueue<ObjectKey>("namespace", baseDelay: .milliseconds(100), maxDelay: .seconds(60))
+  private let workers: Int
   private let logger: Logger
   private let now: @Sendable () -> Time
 
@@ -17,6 +18,7 @@ final class NamespaceController: Controller {
   init(_ context: ControllerContext) {
     client = context.client
     namespaces = context.informers.informer(Namespace.self)
+    workers = context.configuration.workers(.namespace)
     logger = context.logger(name)
     now = context.now
     namespaces.addHandler { [queue] event in
@@ -27,7 +29,7 @@ final class NamespaceController: Controller {
 
   func run() async throws {
     try await namespaces.waitForSync()
-    await runWorkers(queue, count: 10, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   func reconcile(_ key: ObjectKey) async throws -> ReconcileResult {

@@ -16,9 +16,9 @@ final class ReplicaController<Owner: ReplicaOwner>: Controller {
   private let logger: Logger
   private let now: @Sendable () -> Time
 
-  init(_ context: ControllerContext, name: String, component: String, workers: Int) {
+  init(_ context: ControllerContext, name: String, component: String, workers: ControllerManager.ConcurrentSyncs) {
     self.name = name
-    self.workers = workers
+    self.workers = context.configuration.workers(workers)
     client = context.client
     owners = context.informers.informer(Owner.self)
     pods = context.informers.informer(Pod.self)
@@ -26,7 +26,7 @@ final class ReplicaController<Owner: ReplicaOwner>: Controller {
     control = PodControl(client: context.client, recorder: context.recorder(component))
     logger = context.logger(name)
     now = context.now
-    pods.addIndex("controller") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
+    PodIndexes.add(to: pods)
     owners.addIndex("controller") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
     owners.addHandler { [queue] in queue.add($0.object.key) }
     pods.addHandler { [weak self] in self?.podChanged($0) }
@@ -101,7 +101,7 @@ final class ReplicaController<Owner: ReplicaOwner>: Controller {
     }
     let mayAct = expectations.satisfied(key)
     let selector = try owner.podSelector()
-    let all = pods.lister.list(namespace: key.namespace)
+    let all = PodIndexes.candidates(pods.lister, owner: owner.metadata)
     let claims = Claims(
       of: all.filter(\.isActive), owner: owner.metadata.uid, selector: selector,
       isDeleting: owner.metadata.deletionTimestamp != nil)

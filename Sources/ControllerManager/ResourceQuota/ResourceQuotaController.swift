@@ -17,6 +17,7 @@ final class ResourceQuotaController: Controller {
   private let counted: CountedKinds
   private let queue = WorkQueue<ObjectKey>("resourcequota_primary")
   private let period: Duration
+  private let workers: Int
   private let logger: Logger
   private let now: @Sendable () -> Time
 
@@ -27,6 +28,7 @@ final class ResourceQuotaController: Controller {
     services = context.informers.informer(Service.self)
     claims = context.informers.informer(PersistentVolumeClaim.self)
     period = context.configuration.quotaSyncPeriod
+    workers = context.configuration.workers(.resourceQuota)
     logger = context.logger(name)
     now = context.now
     let (queue, quotas) = (queue, quotas)
@@ -75,7 +77,7 @@ final class ResourceQuotaController: Controller {
     try await claims.waitForSync()
     await withTaskGroup(of: Void.self) { group in
       group.addTask { [self] in
-        await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+        await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
       }
       group.addTask { [self] in
         while (try? await Task.sleep(for: period)) != nil {

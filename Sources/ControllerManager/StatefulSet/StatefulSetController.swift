@@ -9,9 +9,11 @@ final class StatefulSetController: Controller {
   private let client: APIClient
   private let sets: Informer<StatefulSet>
   private let pods: Informer<Pod>
+  private let claims: Informer<PersistentVolumeClaim>
   private let revisions: Informer<ControllerRevision>
   private let recorder: EventRecorder
   private let written = WrittenVersions()
+  private let workers: Int
   private let logger: Logger
   private let now: @Sendable () -> Time
   private let queue = WorkQueue<ObjectKey>("statefulset")
@@ -20,24 +22,38 @@ final class StatefulSetController: Controller {
     client = context.client
     sets = context.informers.informer(StatefulSet.self)
     pods = context.informers.informer(Pod.self)
+    claims = context.informers.informer(PersistentVolumeClaim.self)
     revisions = context.informers.informer(ControllerRevision.self)
     recorder = context.recorder("statefulset-controller")
+    workers = context.configuration.workers(.statefulSet)
     logger = context.logger(name)
     now = context.now
-    revisions.addIndex("controller") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
+    PodIndexes.add(to: pods)
+    PodIndexes.add(to: revisions)
     sets.addHandler { [queue] in queue.add($0.object.key) }
     pods.addHandler { [weak self] in self?.podChanged($0) }
+    claims.addHandler { [queue, sets] event in
+      let claim = event.object
+      for set in sets.lister.list(namespace: claim.metadata.namespace)
+      where StatefulSetPod.owns(set, claim: claim.metadata.name) { queue.add(set.key) }
+    }
   }
 
   func run() async throws {
     try await sets.waitForSync()
     try await pods.waitForSync()
+    try await claims.waitForSync()
     try await revisions.waitForSync()
-    await runWorkers(queue, count: 5, logger: logger) { [self] in try await reconcile($0) }
+    await runWorkers(queue, count: workers, logger: logger) { [self] in try await reconcile($0) }
   }
 
   private func podChanged(_ event: InformerEvent<Pod>) {
     let pod = event.object
+    if case .updated(let old, _) = event, let owner = old.metadata.controllerOwner, owner.kind == StatefulSet.kind,
+      owner.uid != pod.metadata.controllerOwner?.uid
+    {
+      queue.add(ObjectKey(namespace: pod.metadata.namespace, name: owner.name))
+    }
     if let owner = pod.metadata.controllerOwner {
       guard owner.kind == StatefulSet.kind else { return }
       let key = ObjectKey(namespace: pod.metadata.namespace, name: owner.name)
@@ -57,19 +73,27 @@ final class StatefulSetController: Controller {
       return .done
     }
     let selector = try set.spec.selector.selector()
-    let mine = pods.lister.list(namespace: key.namespace)
-    guard written.isCurrent(key, cached: mine) || queue.numRequeues(key) > 10 else { return .requeue }
-    let claims = Claims(
-      of: mine, owner: set.metadata.uid, selector: selector, isDeleting: set.metadata.deletionTimestamp != nil,
-      mayAdopt: { StatefulSetPod.ordinal($0, of: set) != nil })
-    let owned = try await Claimer<StatefulSet>(client: client).carryOut(claims, for: set)
+    let candidates = PodIndexes.candidates(pods.lister, owner: set.metadata)
+    guard written.isCurrent(key, cached: candidates) || queue.numRequeues(key) > 10 else { return .requeue }
+    let isDeleting = set.metadata.deletionTimestamp != nil
+    let claimer = Claimer<StatefulSet>(client: client)
+    // Upstream takes revisions that nobody owns, but lets none go.
+    var ofRevisions = Claims(
+      of: PodIndexes.candidates(revisions.lister, owner: set.metadata), owner: set.metadata.uid, selector: selector,
+      isDeleting: isDeleting)
+    ofRevisions.release = []
+    let existing = try await claimer.carryOut(ofRevisions, for: set)
+    let owned = try await claimer.carryOut(
+      Claims(
+        of: candidates, owner: set.metadata.uid, selector: selector, isDeleting: isDeleting,
+        isMember: { StatefulSetPod.ordinal($0, of: set) != nil }), for: set)
 
-    let existing = revisions.lister.byIndex("controller", set.metadata.uid)
     let update: ControllerRevision
     do {
       update = try await Revisions.carryOut(
         try Revisions.plan(
-          set.spec.template, for: set, collisions: set.status.collisionCount, existing: existing), client: client)
+          set.spec.template, for: set, collisions: set.status.collisionCount, existing: existing,
+          style: .statefulSet), client: client)
     } catch is RevisionCollision {
       set.status.collisionCount = (set.status.collisionCount ?? 0) + 1
       try await client.updateStatus(set)
@@ -79,65 +103,104 @@ final class StatefulSetController: Controller {
     let history = StatefulSetDecision.History(
       currentTemplate: Revisions.template(current) ?? set.spec.template, currentRevision: current.metadata.name,
       updateRevision: update.metadata.name)
-    let decision = StatefulSetDecision.decide(set, pods: owned, history: history, now: now())
-    var failure: (any Error)?
-    do {
-      for action in decision.actions { try await carryOut(action, set) }
-    } catch {
-      failure = error
-    }
+    let decision = StatefulSetDecision.decide(
+      set, pods: owned, claims: claims(of: set, owned), history: history, now: now())
+    let failure = await carryOut(decision, set)
     if decision.status != set.status {
       set.status = decision.status
       try await ignoringNotFound { try await client.updateStatus(set) }
     }
+    try await trim(existing, set, owned)
     if let failure { throw failure }
-    try await trim(existing + [update], set, owned)
-    return waitsForAvailability(set, owned) ? .after(.seconds(1)) : .done
+    return owned.secondsToAvailability(minReadySeconds: set.spec.minReadySeconds, now: now())
+      .map { .after(.seconds($0)) } ?? .done
   }
 
-  private func waitsForAvailability(_ set: StatefulSet, _ pods: [Pod]) -> Bool {
-    set.spec.minReadySeconds > 0
-      && pods.contains { $0.isReady && !$0.isAvailable(minReadySeconds: set.spec.minReadySeconds, now: now()) }
+  private func claims(of set: StatefulSet, _ pods: [Pod]) -> [String: PersistentVolumeClaim] {
+    guard !set.spec.volumeClaimTemplates.isEmpty else { return [:] }
+    let ordinals = Set(StatefulSetPod.ordinals(set)).union(pods.compactMap { StatefulSetPod.ordinal($0, of: set) })
+    var found: [String: PersistentVolumeClaim] = [:]
+    for name in ordinals.flatMap({ StatefulSetPod.claimNames(set, $0) }) {
+      found[name] = claims.lister.get(namespace: set.metadata.namespace, name: name)
+    }
+    return found
+  }
+
+  // MARK: Acting
+
+  private func carryOut(_ decision: StatefulSetDecision, _ set: StatefulSet) async -> (any Error)? {
+    for phase in decision.phases {
+      if decision.isOrdered {
+        for action in phase {
+          do { try await carryOut(action, set) } catch { return error }
+        }
+      } else {
+        let (_, error) = await slowStart(count: phase.count) { [self] in try await carryOut(phase[$0], set) }
+        if let error { return error }
+      }
+    }
+    return nil
   }
 
   private func carryOut(_ action: StatefulSetDecision.Action, _ set: StatefulSet) async throws {
     switch action {
     case .create(let ordinal, let pod):
-      try await makeClaims(set, ordinal)
-      do {
-        let made = try await client.create(pod)
-        written.wrote(made, for: set.key)
-        tell(set, "SuccessfulCreate", "create Pod \(pod.metadata.name) in StatefulSet \(set.metadata.name) successful")
-      } catch let error as StatusError where error.isAlreadyExists {
-        return
-      } catch let error as StatusError {
-        let text = "create Pod \(pod.metadata.name) in StatefulSet \(set.metadata.name) failed error: \(error.message)"
-        if !error.isNamespaceTerminating { tell(set, "FailedCreate", text, type: "Warning") }
-        throw error
+      try await tellingPod("create", pod, set) {
+        try await makeClaims(set, ordinal)
+        written.wrote(try await client.create(pod), for: set.key)
       }
     case .claims(let ordinal):
       try await makeClaims(set, ordinal)
     case .delete(let pod):
       try await ignoringNotFound {
-        try await client.delete(
-          Pod.self, namespace: pod.metadata.namespace, name: pod.metadata.name, options: .uid(pod.metadata.uid))
-        tell(set, "SuccessfulDelete", "delete Pod \(pod.metadata.name) in StatefulSet \(set.metadata.name) successful")
+        try await tellingPod("delete", pod, set) {
+          try await client.delete(
+            Pod.self, namespace: pod.metadata.namespace, name: pod.metadata.name, options: .uid(pod.metadata.uid))
+        }
       }
     case .identify(let pod):
-      try await ignoringNotFound { try await client.update(pod) }
+      try await ignoringNotFound { try await tellingPod("update", pod, set) { try await client.update(pod) } }
+    case .own(let claim):
+      try await ignoringNotFound { try await client.update(claim) }
+    }
+  }
+
+  private func tellingPod(
+    _ verb: String, _ pod: Pod, _ set: StatefulSet, _ body: () async throws -> Void
+  ) async throws {
+    let text = "\(verb) Pod \(pod.metadata.name) in StatefulSet \(set.metadata.name)"
+    do {
+      try await body()
+      tell(set, "Successful\(verb.capitalizedWord)", "\(text) successful")
+    } catch let error as StatusError
+      where (error.isAlreadyExists && verb == "create") || error.isNotFound || error.isNamespaceTerminating
+    {
+      // Seen before by somebody else, or nothing that the set's owner could do anything about.
+      throw error
+    } catch {
+      tell(set, "Failed\(verb.capitalizedWord)", "\(text) failed error: \(Self.words(error))", type: "Warning")
+      throw error
     }
   }
 
   private func makeClaims(_ set: StatefulSet, _ ordinal: Int) async throws {
     for claim in StatefulSetPod.claims(set, ordinal) {
+      if let present = claims.lister.get(claim.key) {
+        if present.metadata.deletionTimestamp != nil {
+          throw ClaimError(message: "pvc \(claim.metadata.name) is being deleted")
+        }
+        continue
+      }
+      let text = "Claim \(claim.metadata.name)"
+      let pod = "Pod \(StatefulSetPod.name(set, ordinal)) in StatefulSet \(set.metadata.name)"
       do {
         try await client.create(claim)
-        tell(
-          set, "SuccessfulCreate",
-          "create Claim \(claim.metadata.name) Pod \(StatefulSetPod.name(set, ordinal)) in StatefulSet "
-            + "\(set.metadata.name) success")
+        tell(set, "SuccessfulCreate", "create \(text) \(pod) success")
       } catch let error as StatusError where error.isAlreadyExists {
         continue
+      } catch {
+        tell(set, "FailedCreate", "create \(text) for \(pod) failed error: \(Self.words(error))", type: "Warning")
+        throw error
       }
     }
   }
@@ -153,7 +216,13 @@ final class StatefulSetController: Controller {
     }
   }
 
+  private static func words(_ error: any Error) -> String { (error as? StatusError)?.message ?? "\(error)" }
+
   private func tell(_ set: StatefulSet, _ reason: String, _ message: String, type: String = "Normal") {
     recorder.event(set, type: type, reason: reason, message: message)
   }
+}
+
+extension String {
+  fileprivate var capitalizedWord: String { prefix(1).uppercased() + dropFirst() }
 }

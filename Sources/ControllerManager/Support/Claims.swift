@@ -10,13 +10,14 @@ struct Claims<Object: APIObject>: Sendable {
   /// Owned but no longer selected: to be let go.
   var release: [Object] = []
 
-  /// Sorts objects by what an owner may do with them. `isDeleting` owners neither take nor let go.
+  /// Sorts objects by what an owner may do with them. `isDeleting` owners neither take nor let go; what is no member
+  /// is let go like what the selector does not match.
   init(
     of objects: [Object], owner uid: String, selector: Labels.Selector, isDeleting: Bool,
-    mayAdopt: (Object) -> Bool = { _ in true }
+    isMember: (Object) -> Bool = { _ in true }
   ) {
     for object in objects {
-      let matches = selector.matches(object.metadata.labels)
+      let matches = selector.matches(object.metadata.labels) && isMember(object)
       if let controller = object.metadata.controllerOwner {
         guard controller.uid == uid else { continue }
         if matches {
@@ -24,7 +25,7 @@ struct Claims<Object: APIObject>: Sendable {
         } else if !isDeleting {
           release.append(object)
         }
-      } else if matches, !isDeleting, object.metadata.deletionTimestamp == nil, mayAdopt(object) {
+      } else if matches, !isDeleting, object.metadata.deletionTimestamp == nil {
         adopt.append(object)
       }
     }

@@ -22,9 +22,12 @@ enum Revisions {
     return try? PodTemplateSpec.decode(tree.encoded())
   }
 
+  /// By which label a revision's hash is found: DaemonSets' pods carry the hash, StatefulSets' the revision's name.
+  enum Style: Sendable { case daemonSet, statefulSet }
+
   /// The revision of a template for an owner, not numbered yet.
   static func make<Owner: APIObject>(
-    _ template: PodTemplateSpec, for owner: Owner, collisions: Int32?
+    _ template: PodTemplateSpec, for owner: Owner, collisions: Int32?, style: Style = .daemonSet
   ) throws -> ControllerRevision {
     let hash = TemplateHash.compute(template, collisions: collisions)
     let data = try data(template)
@@ -32,8 +35,8 @@ enum Revisions {
       $0.metadata.name = owner.metadata.name + "-" + hash
       $0.metadata.namespace = owner.metadata.namespace
       $0.metadata.labels = template.metadata.labels
-      $0.metadata.labels[hashLabel] = hash
-      $0.metadata.labels[contentHashLabel] = hash
+      $0.metadata.labels[style == .daemonSet ? hashLabel : contentHashLabel] = hash
+      $0.metadata.annotations = owner.metadata.annotations
       $0.metadata.ownerReferences = [.controller(of: owner)]
       $0.data = data
     }
@@ -50,7 +53,8 @@ enum Revisions {
   }
 
   static func plan<Owner: APIObject>(
-    _ template: PodTemplateSpec, for owner: Owner, collisions: Int32?, existing: [ControllerRevision]
+    _ template: PodTemplateSpec, for owner: Owner, collisions: Int32?, existing: [ControllerRevision],
+    style: Style = .daemonSet
   ) throws -> Plan {
     let sorted = existing.sorted { ($0.revision, $0.metadata.name) < ($1.revision, $1.metadata.name) }
     let next = (sorted.last?.revision ?? 0) + 1
@@ -60,17 +64,17 @@ enum Revisions {
       found.revision = next
       return Plan(update: found, isNew: false, isRenumbered: true)
     }
-    var revision = try make(template, for: owner, collisions: collisions)
+    var revision = try make(template, for: owner, collisions: collisions, style: style)
     revision.revision = next
     return Plan(update: revision, isNew: true, isRenumbered: false)
   }
 
-  /// The revisions beyond the limit that no pod and no status uses, oldest first.
+  /// The revisions beyond the limit that no pod and no status uses, oldest first: those in use are not counted.
   static func surplus(
     _ existing: [ControllerRevision], inUse: Set<String>, limit: Int
   ) -> [ControllerRevision] {
-    let idle = existing.filter { !inUse.contains($0.metadata.name) && !inUse.contains(hash($0)) }
-      .sorted { $0.revision < $1.revision }
+    guard limit >= 0 else { return [] }
+    let idle = existing.filter { !inUse.contains($0.metadata.name) }.sorted { $0.revision < $1.revision }
     return Array(idle.prefix(max(0, idle.count - limit)))
   }
 
