@@ -16,7 +16,7 @@ extension LabelSelector {
     if matchLabels.isEmpty && matchExpressions.isEmpty { return .everything }
     var requirements: [Labels.Requirement] = []
     for (key, value) in matchLabels.sorted(by: { $0.key < $1.key }) {
-      requirements.append(try Labels.Requirement(key: key, op: .in, values: [value]))
+      requirements.append(try Labels.Requirement(key: key, op: .equals, values: [value]))
     }
     for expression in matchExpressions {
       let op: Labels.Operator

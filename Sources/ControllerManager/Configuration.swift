@@ -46,6 +46,8 @@ extension ControllerManager {
     public var podGCQuarantine: Duration = .seconds(40)
     /// How often quotas are counted again though nothing seems to have changed.
     public var quotaSyncPeriod: Duration = .seconds(300)
+    /// How pods are scaled by their figures.
+    public var autoscaling = Autoscaling()
     /// How many endpoints a slice holds.
     public var maxEndpointsPerSlice = 100
     /// How often the garbage collector asks what kinds there are.

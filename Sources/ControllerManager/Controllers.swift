@@ -36,6 +36,10 @@ extension ControllerManager {
     ("daemonset-controller", "daemon-set-controller", { DaemonSetController($0) }),
     ("job-controller", "job-controller", { JobController($0) }),
     ("cronjob-controller", "cronjob-controller", { CronJobController($0) }),
+    (
+      "horizontal-pod-autoscaler-controller", "horizontal-pod-autoscaler",
+      { HorizontalPodAutoscalerController($0) }
+    ),
     ("disruption-controller", "disruption-controller", { DisruptionController($0) }),
     ("certificatesigningrequest-signing-controller", "certificate-controller", { CertificateController($0) }),
     (

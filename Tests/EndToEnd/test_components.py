@@ -185,8 +185,15 @@ class ComponentsTest(unittest.TestCase):
     @classmethod
     def scheduler(cls, port):
         conf = cls.pki("scheduler.conf")
+        file = f"{cls.host.directory}/scheduler.yaml"
+        with open(file, "w") as profiles:
+            json.dump({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration", "profiles": [
+                {"schedulerName": "default-scheduler"},
+                {"schedulerName": "picky", "pluginConfig": [{"name": "NodeAffinity", "args": {"addedAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
+                        {"key": "disk", "operator": "In", "values": ["tape"]}]}]}}}}]}]}, profiles)
         return cls.component(
-            "kube-scheduler", f"--kubeconfig={conf}", f"--authentication-kubeconfig={conf}",
+            "kube-scheduler", f"--config={file}", f"--kubeconfig={conf}", f"--authentication-kubeconfig={conf}",
             f"--authorization-kubeconfig={conf}", "--leader-elect", "--leader-elect-lease-duration=4s",
             "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms", f"--secure-port={port}",
             log=f"kube-scheduler-{port}")
@@ -323,6 +330,14 @@ class ComponentsTest(unittest.TestCase):
         published = self.fleet.get("cm", "extension-apiserver-authentication", "-n", "kube-system")["data"]
         with open(self.pki("ca.crt")) as file:
             self.assertEqual(published["client-ca-file"], file.read())
+
+    def test_4_pods_choose_a_profile(self):
+        self.fleet.kubectl("apply", "-f", "-", input=json.dumps({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "picky"}, "spec": {
+                "schedulerName": "picky", "containers": [{"name": "main", "image": "apus.local/busybox:1"}]}}))
+        eventually(lambda: "didn't match scheduler-enforced node affinity" in self.fleet.out(
+            "get", "pod", "picky", "-o", "jsonpath={.status.conditions[0].message}"), 20, what="a refusal")
+        self.fleet.kubectl("delete", "pod", "picky", "--wait=false")
 
     def test_5_flags(self):
         def refusal(*arguments):

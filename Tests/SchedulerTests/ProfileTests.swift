@@ -85,4 +85,20 @@ import Testing
     core.podChanged(pod, now: 0)
     #expect(core.place() == nil)
   }
+
+  @Test func aFileMayHaveSeveral() throws {
+    let two = try SchedulerProfile.profiles(
+      JSONValue(parsing: Array(#"[{"schedulerName":"a"},{"schedulerName":"b","plugins":{}}]"#.utf8)))
+    #expect(two.map(\.schedulerName) == ["a", "b"])
+    #expect(try SchedulerProfile.profiles(nil).map(\.schedulerName) == ["default-scheduler"])
+    for (text, problem) in [
+      (#"[{"schedulerName":"a"},{}]"#, "profiles[1].schedulerName: Required value"),
+      (#"[{"schedulerName":"a"},{"schedulerName":"a"}]"#, "profiles[1].schedulerName: Duplicate value: \"a\""),
+    ] {
+      do {
+        _ = try SchedulerProfile.profiles(JSONValue(parsing: Array(text.utf8)))
+        Issue.record("\(text) was taken")
+      } catch { #expect("\(error)" == problem) }
+    }
+  }
 }

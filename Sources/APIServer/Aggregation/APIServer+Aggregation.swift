@@ -6,6 +6,14 @@ extension APIServer {
   /// The server that answers a request in place of this one.
   func extensionServer(_ head: HTTPRequestHead) -> ExtensionServer? { aggregator.server(for: head.path) }
 
+  /// What answers for a group of this server's own that has no store; an extension server goes before it.
+  func localAPI(_ info: RequestInfo) -> ResourceMetricsAPI? {
+    guard let resourceMetrics, info.isResource, info.apiGroup == ResourceMetricsAPI.version.group,
+      info.apiVersion == ResourceMetricsAPI.version.version
+    else { return nil }
+    return ResourceMetricsAPI(registry: registry, metrics: resourceMetrics)
+  }
+
   /// Passes a request on with its user's name on it. The answer comes back as it is, watches as they happen.
   func forward(_ admitted: Admitted, _ request: HTTPServerRequest, to server: ExtensionServer) async -> HTTPResponse {
     let head = admitted.head

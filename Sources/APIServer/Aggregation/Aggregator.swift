@@ -14,6 +14,8 @@ final class Aggregator: Sendable {
   private let openAPI: OpenAPIDocuments
   private let certificate: String?
   private let key: String?
+  /// Group versions of this server's own that give way to an extension server.
+  private let local: [GroupVersion: LiveDiscovery.Addition]
   private let logger: Logger
   private let servers = Mutex<[GroupVersion: ExtensionServer]>([:])
   /// What the last look at the servers came to.
@@ -25,13 +27,14 @@ final class Aggregator: Sendable {
 
   init(
     registry: Registry, discovery: LiveDiscovery, openAPI: OpenAPIDocuments, certificate: String?, key: String?,
-    logger: Logger
+    local: [GroupVersion: LiveDiscovery.Addition], logger: Logger
   ) {
     self.registry = registry
     self.discovery = discovery
     self.openAPI = openAPI
     self.certificate = certificate
     self.key = key
+    self.local = local
     self.logger = logger
     (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
@@ -39,6 +42,7 @@ final class Aggregator: Sendable {
   // MARK: Who serves what
 
   func follow() {
+    publish()
     registry.subscribe(
       APIService.self, initial: { $0.forEach { self.set($0) } },
       handler: { change in
@@ -99,6 +103,9 @@ final class Aggregator: Sendable {
   /// Tells discovery and OpenAPI what the servers have.
   private func publish() {
     let all = servers.withLock { Array($0.values) }.sorted { $0.name < $1.name }
+    for (version, addition) in local {
+      discovery.set(version.description, all.contains { $0.groupVersion == version } ? nil : addition)
+    }
     if all.isEmpty {
       discovery.set("extension servers", nil)
       openAPI.setRemote([:])
@@ -231,7 +238,7 @@ final class Aggregator: Sendable {
   private func keepLocal(_ known: inout Set<GroupVersion>) async {
     let custom = Set(
       registry.custom.all.lazy.map { GroupVersion(group: $0.info.group, version: $0.info.version) })
-    let wanted = Self.builtIn.union(custom)
+    let wanted = Self.builtIn.union(custom).union(local.keys)
     if wanted == known { return }
     for version in wanted.subtracting(known).sorted(by: { $0.description < $1.description }) {
       if Self.builtIn.contains(version) {
@@ -239,6 +246,8 @@ final class Aggregator: Sendable {
         await make(
           Self.local(
             version, priority: priority, versionPriority: Self.priority(version.version), "onstart"))
+      } else if local[version] != nil {
+        await make(Self.local(version, priority: 100, versionPriority: 100, "onstart"))
       } else {
         await make(Self.local(version, priority: 1000, versionPriority: 100, "true"))
       }
@@ -285,6 +294,7 @@ final class Aggregator: Sendable {
         return
       }
     }
+    if registry.object(APIService.self, name: service.metadata.name)?.spec.service != nil { return }
     await setAvailable(
       service.metadata.name, "True", "Local", "Local APIServices are always available")
   }

@@ -21,6 +21,9 @@ extension BootstrapPolicy {
     = view
     @ to edit
     @ from view
+    = system:aggregated-metrics-reader
+    @ to view
+    get list watch; metrics.k8s.io; pods nodes
     = system:aggregate-to-admin
     @ to admin
     create; authorization.k8s.io; localsubjectaccessreviews

@@ -21,15 +21,17 @@ struct DiscoveryDocuments: Sendable {
   /// The paths that the index names.
   let paths: [String]
 
-  /// `stale` names the `group/version`s that are registered though nobody can say now what is in them.
+  /// `stale` names the `group/version`s that are registered though nobody can say now what is in them, `kept` those
+  /// that are there even without a resource.
   init(
-    resources: [ResourceInfo] = builtInResources, groups: [GroupInfo] = builtInGroups, stale: Set<String> = []
+    resources: [ResourceInfo] = builtInResources, groups: [GroupInfo] = builtInGroups, stale: Set<String> = [],
+    kept: Set<String> = []
   ) {
     let served = resources.filter(\.enabledByDefault)
     var versionsByGroup: [String: [String]] = [:]
     for group in groups {
       versionsByGroup[group.name] = group.versions.filter { version in
-        stale.contains("\(group.name)/\(version)")
+        stale.contains("\(group.name)/\(version)") || kept.contains("\(group.name)/\(version)")
           || served.contains { $0.group == group.name && $0.version == version }
       }
     }

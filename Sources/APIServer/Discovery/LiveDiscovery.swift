@@ -45,6 +45,7 @@ final class LiveDiscovery: Sendable {
     var groups = builtInGroups
     var resources = builtInResources
     var stale: Set<String> = []
+    var kept: Set<String> = []
     let ordered = additions.sorted {
       $0.value.priority == $1.value.priority ? $0.key < $1.key : $0.value.priority > $1.value.priority
     }
@@ -52,6 +53,7 @@ final class LiveDiscovery: Sendable {
       resources += addition.resources
       stale.formUnion(addition.stale)
       for group in addition.groups {
+        kept.formUnion(group.versions.map { "\(group.name)/\($0)" })
         if let index = groups.firstIndex(where: { $0.name == group.name }) {
           groups[index].versions += group.versions.filter { !groups[index].versions.contains($0) }
         } else {
@@ -59,6 +61,6 @@ final class LiveDiscovery: Sendable {
         }
       }
     }
-    return DiscoveryDocuments(resources: resources, groups: groups, stale: stale)
+    return DiscoveryDocuments(resources: resources, groups: groups, stale: stale, kept: kept)
   }
 }

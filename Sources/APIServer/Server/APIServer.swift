@@ -33,6 +33,8 @@ public final class APIServer: HTTPHandler {
   let health: HealthChecks
   let metrics = RequestMetrics()
   let aggregator: Aggregator
+  /// Nil where others are to serve these.
+  let resourceMetrics: ResourceMetrics?
   let auditor: Auditor?
   private let policyTypes: PolicyTypeCheck
   private let encryption: EncryptionReloader?
@@ -107,9 +109,13 @@ public final class APIServer: HTTPHandler {
     }
     policyTypes = PolicyTypeCheck(registry: registry, logger: logger)
     auditor = try configuration.audit.auditor(logger: logger)
+    resourceMetrics =
+      configuration.servesResourceMetrics
+      ? ResourceMetrics(registry: registry, kubelets: kubelets, logger: logger) : nil
     aggregator = Aggregator(
       registry: registry, discovery: discovery, openAPI: openAPI, certificate: configuration.proxyClientCertificatePEM,
-      key: configuration.proxyClientKeyPEM, logger: logger)
+      key: configuration.proxyClientKeyPEM,
+      local: resourceMetrics == nil ? [:] : [ResourceMetricsAPI.version: ResourceMetricsAPI.discovery], logger: logger)
     registry.access.set(authorizer, rbac: configuration.rbac ? rbac : nil)
     registerReviews()
     registerProxies()
@@ -175,6 +181,7 @@ public final class APIServer: HTTPHandler {
       group.addTask { await self.identity.run() }
       group.addTask { await self.aggregator.run() }
       group.addTask { await self.policyTypes.run() }
+      if let metrics = self.resourceMetrics { group.addTask { await metrics.run() } }
       if let encryption = self.encryption { group.addTask { await encryption.run() } }
       if let auditor = self.auditor { group.addTask { await auditor.run() } }
       group.addTask { await self.registry.repairServicesForEver() }
@@ -314,7 +321,7 @@ public final class APIServer: HTTPHandler {
 
   /// Answers that need no waiting and no body.
   func answerNow(_ request: Admitted) -> HTTPResponse? {
-    if extensionServer(request.head) != nil { return nil }
+    if extensionServer(request.head) != nil || localAPI(request.info) != nil { return nil }
     guard request.info.isResource else {
       // What health is made of may have to be waited for.
       return HealthChecks.handles(request.head.path) ? nil : answerPath(request)
@@ -350,6 +357,7 @@ public final class APIServer: HTTPHandler {
   private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
     if let response = request.body.isEmpty ? answerNow(admitted) : nil { return response }
     if let server = extensionServer(admitted.head) { return await forward(admitted, request, to: server) }
+    if let metrics = localAPI(admitted.info) { return await metrics.answer(resourceRequest(admitted, body: [])) }
     guard admitted.info.isResource else {
       let method = admitted.head.method
       if method == "GET" || method == "HEAD",

@@ -75,6 +75,8 @@ public struct APIServerConfiguration: Sendable {
   public var reloadsEncryption = false
   /// What is written down about requests.
   public var audit = AuditConfiguration()
+  /// Whether `metrics.k8s.io` is served from the kubelets' own figures unless an extension server serves it.
+  public var servesResourceMetrics = false
   /// What clients are told to connect to; nil: 127.0.0.1.
   public var advertiseAddress: String?
   /// The name in this server's identity Lease; empty: the machine's.

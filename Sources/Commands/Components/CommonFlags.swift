@@ -60,7 +60,7 @@ enum CommonFlags {
     if let other = emulated.first(where: { $0 != "1.36" }) {
       throw FlagError("--emulated-version: apus is 1.36 and cannot be \(other)")
     }
-    let lock = values.text("leader-elect-resource-lock")
+    let lock = values.declares("leader-elect-resource-lock") ? values.text("leader-elect-resource-lock") : ""
     guard lock.isEmpty || lock == "leases" else { throw FlagError("--leader-elect-resource-lock must be \"leases\"") }
     let format = values.text("logging-format")
     guard format.isEmpty || format == "text" else { throw FlagError("--logging-format must be \"text\"") }
@@ -94,12 +94,12 @@ enum CommonFlags {
       access = try ClusterAccess.kubeconfig(path: path)
     } else if let inCluster = try ClusterAccess.inCluster() {
       access = inCluster
-    } else if values.path("master") != nil {
+    } else if values.declares("master"), values.path("master") != nil {
       access = ClusterAccess()
     } else {
       throw FlagError("no --kubeconfig and not in a pod: there is no API server to talk to")
     }
-    if let master = values.path("master") { access.server = master }
+    if values.declares("master"), let master = values.path("master") { access.server = master }
     return access
   }
 }

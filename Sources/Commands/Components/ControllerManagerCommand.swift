@@ -15,7 +15,7 @@ struct ControllerManagerCommand: ComponentCommand {
   static let flags = GoFlags(
     component: "kube-controller-manager",
     CommonFlags.base + CommonFlags.access + CommonFlags.leaderElection("kube-controller-manager")
-      + CommonFlags.serving(port: 10257) + own + concurrency,
+      + CommonFlags.serving(port: 10257) + own + autoscaling + concurrency,
     elsewhere: [
       "cloud-config": "run apus cloud-controller-manager", "external-cloud-volume-plugin": "use a CSI driver",
       "flex-volume-plugin-dir": "use a CSI driver", "leader-migration-config": "all controllers have one lease",
@@ -48,6 +48,20 @@ struct ControllerManagerCommand: ComponentCommand {
     .text("cloud-provider-gce-lb-src-cidrs", "", "Taken and not used."),
   ]
 
+  private static let autoscaling: [GoFlag] = [
+    .duration("horizontal-pod-autoscaler-sync-period", "15s", "The time between two looks at an autoscaler."),
+    .duration(
+      "horizontal-pod-autoscaler-downscale-stabilization", "5m0s", "How long the highest recommendation holds."),
+    .text("horizontal-pod-autoscaler-tolerance", "0.1", "How far from one a ratio may be before anything is scaled."),
+    .duration(
+      "horizontal-pod-autoscaler-cpu-initialization-period", "5m0s",
+      "How long after a start processor time counts only of ready pods."),
+    .duration(
+      "horizontal-pod-autoscaler-initial-readiness-delay", "30s",
+      "How long after a start an unready pod is held to have never been ready."),
+    .integer("concurrent-horizontal-pod-autoscaler-syncs", 5, "Autoscalers looked at at one time."),
+  ]
+
   private static let concurrency: [GoFlag] = [
     "deployment", "replicaset", "endpoint", "service", "job", "cron-job", "daemonset", "statefulset", "namespace",
     "gc", "resource-quota", "serviceaccount-token", "service-endpoint", "ttl-after-finished", "rc",
@@ -78,6 +92,17 @@ struct ControllerManagerCommand: ComponentCommand {
     settings.nodeStartupGracePeriod = values.duration("node-startup-grace-period")
     settings.terminatedPodThreshold = values.integer("terminated-pod-gc-threshold")
     settings.maxEndpointsPerSlice = values.integer("max-endpoints-per-slice")
+    settings.autoscaling.syncPeriod = values.duration("horizontal-pod-autoscaler-sync-period")
+    settings.autoscaling.downscaleStabilization = values.seconds("horizontal-pod-autoscaler-downscale-stabilization")
+    guard let tolerance = Double(values.text("horizontal-pod-autoscaler-tolerance")), tolerance >= 0 else {
+      throw FlagError("--horizontal-pod-autoscaler-tolerance must be a number that is not negative")
+    }
+    settings.autoscaling.tolerance = tolerance
+    settings.autoscaling.cpuInitializationPeriod = Int64(
+      values.seconds("horizontal-pod-autoscaler-cpu-initialization-period"))
+    settings.autoscaling.initialReadinessDelay = Int64(
+      values.seconds("horizontal-pod-autoscaler-initial-readiness-delay"))
+    settings.autoscaling.workers = max(1, values.integer("concurrent-horizontal-pod-autoscaler-syncs"))
     settings.clusterSigningDuration = values.duration("cluster-signing-duration")
     // A provisioner of `apus server`'s own; upstream's controller manager has none.
     settings.localPathStorageClass = ""

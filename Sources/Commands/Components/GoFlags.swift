@@ -83,7 +83,7 @@ struct GoFlags: Sendable {
       given[name, default: []].append(value)
     }
     let values = FlagValues(flags: byName, given: given)
-    return values.flag("version") ? .print("Kubernetes \(Version.git)") : .run(values)
+    return values.declares("version") && values.flag("version") ? .print("Kubernetes \(Version.git)") : .run(values)
   }
 
   /// `-v=4` and `-v 4` stand beside the long names; `_` in a name is `-`, as in upstream's normalization.
@@ -154,7 +154,16 @@ struct FlagValues: Sendable {
   /// Whether the command line names the flag.
   func isSet(_ name: String) -> Bool { given[name] != nil }
 
-  func text(_ name: String) -> String { given[name]?.last ?? flags[name]?.initial ?? "" }
+  func text(_ name: String) -> String { given[name]?.last ?? declared(name).initial }
+
+  /// A command that asks for a flag it does not declare would read an empty text for ever.
+  private func declared(_ name: String) -> GoFlag {
+    guard let flag = flags[name] else { preconditionFailure("flag --\(name) is not declared") }
+    return flag
+  }
+
+  /// Whether the command has such a flag: what components share asks for more than each of them has.
+  func declares(_ name: String) -> Bool { flags[name] != nil }
 
   /// Nil for an empty text.
   func path(_ name: String) -> String? { text(name).isEmpty ? nil : text(name) }
@@ -165,8 +174,11 @@ struct FlagValues: Sendable {
 
   func duration(_ name: String) -> Swift.Duration { Self.duration(text(name)) ?? .zero }
 
+  /// A duration in seconds.
+  func seconds(_ name: String) -> Double { duration(name) / .seconds(1) }
+
   func list(_ name: String) -> [String] {
-    (given[name] ?? [flags[name]?.initial ?? ""]).flatMap { $0.split(separator: ",") }
+    (given[name] ?? [declared(name).initial]).flatMap { $0.split(separator: ",") }
       .map { String($0).trimmingSpaces() }.filter { !$0.isEmpty }
   }
 

@@ -42,13 +42,10 @@ struct SchedulerCommand: ComponentCommand {
       if let seconds = file.value("podMaxBackoffSeconds")?.intValue {
         configuration.podMaxBackoffSeconds = Double(seconds)
       }
-      let profiles = file.value("profiles")?.arrayValue ?? []
-      guard profiles.count <= 1 else {
-        throw FlagError("--config: \(path): profiles: one profile is served; run one apus kube-scheduler for each")
-      }
-      if let name = profiles.first?["schedulerName"]?.stringValue { configuration.schedulerName = name }
-      if profiles.first?["plugins"] != nil || profiles.first?["pluginConfig"] != nil {
-        throw FlagError("--config: \(path): profiles: plugins and pluginConfig are not served by apus")
+      do {
+        configuration.profiles = try SchedulerProfile.profiles(file.value("profiles"))
+      } catch {
+        throw FlagError("--config: \(path): \(error)")
       }
     }
     let settings = configuration
@@ -58,7 +55,7 @@ struct SchedulerCommand: ComponentCommand {
       configuration: [
         "kubescheduler.config.k8s.io": .object([
           "kind": .string("KubeSchedulerConfiguration"), "apiVersion": .string("kubescheduler.config.k8s.io/v1"),
-          "profiles": .array([.object(["schedulerName": .string(settings.schedulerName)])]),
+          "profiles": .array(settings.profiles.map { .object(["schedulerName": .string($0.schedulerName)]) }),
           "podInitialBackoffSeconds": .int(Int64(settings.podInitialBackoffSeconds)),
           "podMaxBackoffSeconds": .int(Int64(settings.podMaxBackoffSeconds)),
         ])

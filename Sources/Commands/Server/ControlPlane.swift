@@ -47,6 +47,7 @@ struct ControlPlane: Sendable {
     configuration.kubeletPreferredAddressTypes = ["InternalIP", "ExternalIP", "Hostname"]
     configuration.gitVersion = Version.git
     configuration.enabledAdmissionPlugins = ["NodeRestriction"]
+    configuration.servesResourceMetrics = true
     try APIServerFlags.apply(arguments: arguments.apiServerArguments, to: &configuration)
     let server = try APIServer(
       configuration: configuration, storage: storage, group: MultiThreadedEventLoopGroup.singleton,

@@ -5,6 +5,7 @@ import Synchronization
 /// What containers use, from the runtime.
 final class StatsProvider: Sendable {
   struct Usage: Sendable {
+    var id: String
     var pod: String
     var namespace: String
     var uid: String
@@ -49,7 +50,8 @@ final class StatsProvider: Sendable {
         rate = UInt64(Double(used - before.nanoseconds) / Double(one.cpu.timestamp - before.at) * 1e9)
       }
       return Usage(
-        pod: pod, namespace: labels[RuntimeKey.podNamespace] ?? "", uid: labels[RuntimeKey.podUID] ?? "",
+        id: one.attributes.id, pod: pod, namespace: labels[RuntimeKey.podNamespace] ?? "",
+        uid: labels[RuntimeKey.podUID] ?? "",
         container: container, cpuNanoseconds: used, cpuNanoCores: rate, workingSet: one.memory.workingSetBytes.value,
         usage: one.memory.usageBytes.value, rss: one.memory.rssBytes.value,
         rootBytes: one.writableLayer.usedBytes.value, timestamp: one.cpu.timestamp)
@@ -152,6 +154,13 @@ final class StatsProvider: Sendable {
       "container_memory_working_set_bytes", "Current working set of the container in bytes", "gauge",
       all.map { "container_memory_working_set_bytes\(labels($0)) \($0.workingSet) \($0.timestamp / 1_000_000)" })
     let now = clock().nanoseconds / 1_000_000
+    let started = try await engine.listContainers(CRIContainerFilter()).filter { $0.state == .containerRunning }
+    family(
+      "container_start_time_seconds", "Start time of the container since unix epoch in seconds", "gauge",
+      started.compactMap { container in
+        guard let one = all.first(where: { $0.id == container.id }) else { return nil }
+        return "container_start_time_seconds\(labels(one)) \(Double(container.createdAt) / 1e9) \(now)"
+      })
     family(
       "node_cpu_usage_seconds_total", "Cumulative cpu time consumed by the node in core-seconds", "counter",
       ["node_cpu_usage_seconds_total \(Double(NodeCPU.busyNanoseconds()) / 1e9) \(now)"])

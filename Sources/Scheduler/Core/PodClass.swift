@@ -82,6 +82,8 @@ struct PodClass: Sendable {
   private var records: [String: Record] = [:]
   private var candidateCount = 0
   private var position: UInt64?
+  /// Nodes judged so far: a measure of the work that does not depend on the machine.
+  private(set) var looks = 0
   private let epoch: UInt64
   /// Refusals counted, so that a message costs nothing per node.
   private(set) var reasons: [String: Int] = [:]
@@ -227,6 +229,7 @@ struct PodClass: Sendable {
     _ name: String, _ pod: PodInfo, _ snapshot: Snapshot, _ framework: Framework,
     _ random: inout some RandomNumberGenerator
   ) {
+    looks += 1
     forget(name)
     guard let info = snapshot.nodes[name] else { return }
     var record = Record()

@@ -233,6 +233,9 @@ struct SchedulerCore: Sendable {
   /// The API server took the binding.
   mutating func bound(_ pod: Pod) { queue.remove(pod.metadata.uid) }
 
+  /// How many nodes all classes have judged.
+  var nodesLookedAt: Int { classes.values.reduce(0) { $0 + $1.looks } }
+
   mutating func flush(now: Double) -> Double? { queue.flush(now: now) }
 
   /// `0/3 nodes are available: 1 Insufficient memory, 2 node(s) were unschedulable.`: reasons counted, in order of text.

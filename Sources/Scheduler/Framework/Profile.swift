@@ -54,6 +54,28 @@ public struct SchedulerProfile: Sendable {
     }
   }
 
+  /// The profiles of a configuration file; without any, the default one.
+  ///
+  /// - Throws: `SchedulerConfigurationError` for an unknown plugin, an argument out of range or a name given twice.
+  public static func profiles(_ value: JSONValue?) throws -> [SchedulerProfile] {
+    let given = value?.arrayValue ?? []
+    if given.isEmpty { return [SchedulerProfile()] }
+    var result: [SchedulerProfile] = []
+    for (index, entry) in given.enumerated() {
+      let path = "profiles[\(index)]"
+      guard entry["schedulerName"]?.stringValue?.isEmpty == false || given.count == 1 else {
+        throw SchedulerConfigurationError(description: "\(path).schedulerName: Required value")
+      }
+      let profile = try SchedulerProfile(entry, path: path)
+      if result.contains(where: { $0.schedulerName == profile.schedulerName }) {
+        throw SchedulerConfigurationError(
+          description: "\(path).schedulerName: Duplicate value: \"\(profile.schedulerName)\"")
+      }
+      result.append(profile)
+    }
+    return result
+  }
+
   private mutating func choose(_ plugins: JSONValue?, path: String) throws {
     guard let plugins else { return }
     func names(_ value: JSONValue?, _ field: String) throws -> [(name: String, weight: Int64)] {
