@@ -92,7 +92,7 @@ let rooms: [Room] = [
       "OrderedCollections", "NIOCore", "Crypto", "CryptoExtras",
     ]),
   Room(name: "Scheduler", needs: ["API", "APIMachinery", "Client", "Logging", "HeapModule", "DequeModule"]),
-  Room(name: "ControllerManager", needs: ["API", "Quota", "Client", "PKI", "Logging"]),
+  Room(name: "ControllerManager", needs: ["API", "Quota", "Client", "PKI", "Linux", "Crypto", "Logging"]),
   Room(
     name: "ContainerRuntime",
     needs: ["CRI", "GRPC", "Linux", "APIMachinery", "Logging", "SwiftProtobuf", "Crypto"]),
@@ -142,7 +142,7 @@ let rooms: [Room] = [
     name: "APIServerTests",
     needs: ["APIServer", "Protobuf", "StorageSQLite", "Storage", "API", "HTTP", "PKI", "Client"], kind: .tests),
   Room(name: "SchedulerTests", needs: ["Scheduler", "API", "APIMachinery", "Client"], kind: .tests),
-  Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client", "PKI"], kind: .tests),
+  Room(name: "ControllerManagerTests", needs: ["ControllerManager", "API", "Client", "PKI", "Crypto"], kind: .tests),
   Room(name: "ContainerRuntimeTests", needs: ["ContainerRuntime", "CRI", "APIMachinery", "Logging"], kind: .tests),
   Room(name: "KubeletTests", needs: ["Kubelet", "API", "CRI", "Client"], kind: .tests),
   Room(name: "KubeProxyTests", needs: ["KubeProxy", "NFTables", "Linux", "HTTP", "API", "Client"], kind: .tests),

@@ -12,6 +12,8 @@ extension ControllerManager {
     public var identity = "apus"
     /// The certificate that pods trust the API server by, PEM; empty: no `kube-root-ca.crt` is published.
     public var rootCA = ""
+    /// The key that signs tokens in Secrets, PEM; nil: such Secrets are not filled.
+    public var serviceAccountKeyPEM: String?
     /// The addresses that nodes' pod ranges are cut from.
     public var clusterCIDR = "10.244.0.0/16"
     /// Whether nodes get pod ranges.

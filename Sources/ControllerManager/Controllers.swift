@@ -5,7 +5,7 @@ extension ControllerManager {
   typealias Entry = (name: String, account: String, make: @Sendable (ControllerContext) -> (any Controller)?)
 
   /// Every controller, in the order in which they start. The accounts are upstream's, whose API server gives each the
-  /// role `system:controller:<account>`.
+  /// role `system:controller:<account>`; without one a controller acts as the controller manager.
   static let entries: [Entry] = [
     (
       "node-ipam-controller", "node-controller",
@@ -57,6 +57,24 @@ extension ControllerManager {
     ("endpoints-controller", "endpoint-controller", { EndpointsController($0) }),
     ("node-lifecycle-controller", "node-controller", { NodeLifecycleController($0) }),
     ("taint-eviction-controller", "node-controller", { TaintEvictionController($0) }),
+    ("ttl-controller", "ttl-controller", { TTLController($0) }),
+    ("service-cidr-controller", "service-cidrs-controller", { ServiceCIDRController($0) }),
+    // It makes the tokens by which accounts are known, and so has none itself.
+    ("serviceaccount-token-controller", "", { ServiceAccountTokenController($0) }),
+    (
+      "legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner",
+      { LegacyTokenCleaner($0) }
+    ),
+    (
+      "certificatesigningrequest-cleaner-controller", "certificate-controller", { CertificateRequestCleaner($0) }
+    ),
+    ("ephemeral-volume-controller", "ephemeral-volume-controller", { EphemeralVolumeController($0) }),
+    ("persistentvolume-attach-detach-controller", "attachdetach-controller", { AttachDetachController($0) }),
+    ("persistentvolume-expander-controller", "expand-controller", { VolumeExpander($0) }),
+    (
+      "volumeattributesclass-protection-controller", "volumeattributesclass-protection-controller",
+      { VolumeAttributesClassProtection($0) }
+    ),
     ("pod-garbage-collector-controller", "pod-garbage-collector", { PodGCController($0) }),
     ("persistentvolume-binder-controller", "persistent-volume-binder", { PersistentVolumeController($0) }),
     (
@@ -73,9 +91,19 @@ extension ControllerManager {
     ("garbage-collector-controller", "generic-garbage-collector", { GarbageCollector($0) }),
   ]
 
+  /// Controllers of upstream's that are part of one of ours: that runs when either is named, and does what is.
+  static let parts: [String: String] = [
+    "certificatesigningrequest-signing-controller": "certificatesigningrequest-approving-controller",
+    "job-controller": "ttl-after-finished-controller",
+    "persistentvolumeclaim-protection-controller": "persistentvolume-protection-controller",
+  ]
+
   /// The controllers that the configuration names.
   static func make(_ context: ControllerContext) -> [any Controller] {
-    entries.filter { context.configuration.isEnabled($0.name) }
-      .compactMap { $0.make(context.acting(as: $0.account)) }
+    let configuration = context.configuration
+    return entries.filter { entry in
+      configuration.isEnabled(entry.name) || parts[entry.name].map(configuration.isEnabled) ?? false
+    }
+    .compactMap { $0.make($0.account.isEmpty ? context : context.acting(as: $0.account)) }
   }
 }

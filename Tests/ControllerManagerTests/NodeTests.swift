@@ -44,15 +44,26 @@ import Testing
   }
 
   @Test func manySilentNodesPauseEvictions() {
-    func zone(silent: Int, ready: Int) -> [Node] {
-      (0..<silent).map { node("s\($0)", ready: "Unknown") } + (0..<ready).map { node("r\($0)") }
+    func disruption(silent: Int, ready: Int) -> Disruption {
+      var disruption = Disruption()
+      for index in 0..<silent { disruption.note(node("s\(index)", ready: "Unknown")) }
+      for index in 0..<ready { disruption.note(node("r\(index)")) }
+      return disruption
     }
-    #expect(!Disruption.isPaused(zone(silent: 2, ready: 1)))
-    #expect(Disruption.isPaused(zone(silent: 3, ready: 2)))
-    #expect(!Disruption.isPaused(zone(silent: 3, ready: 3)))
-    #expect(!Disruption.isPaused(zone(silent: 40, ready: 20)))
-    #expect(!Disruption.isPaused(zone(silent: 5, ready: 0)))
-    #expect(!Disruption.mayEvict(zone(silent: 5, ready: 0)))
+    let cases: [(silent: Int, ready: Int, state: Disruption.State, rate: Double)] = [
+      (2, 1, .normal, 0.1), (3, 2, .partial, 0), (3, 3, .normal, 0.1), (40, 20, .partial, 0.01), (5, 0, .full, 0.1),
+    ]
+    for (silent, ready, state, rate) in cases {
+      #expect(disruption(silent: silent, ready: ready).state("/") == state)
+      #expect(disruption(silent: silent, ready: ready).rate("/") == rate)
+    }
+    #expect(!disruption(silent: 5, ready: 0).mayEvict)
+    // A zone that is heard of again, and one whose nodes are gone, are whole.
+    var recovering = disruption(silent: 3, ready: 1)
+    for index in 0..<2 { recovering.note(node("s\(index)")) }
+    #expect(recovering.state("/") == .normal && recovering.mayEvict)
+    for name in ["s0", "s1", "s2", "r0"] { recovering.forget(name) }
+    #expect(recovering.state("/") == .normal && !recovering.mayEvict)
     var lost = node("a", ready: "Unknown")
     func evicts(_ mayBegin: Bool) -> Bool {
       NodeTaints.desired(for: lost, mayEvict: true, mayBegin: mayBegin, now: moment).contains {
@@ -67,7 +78,7 @@ import Testing
   @Test func nodesOfAZoneAreGivenUpOneAfterAnother() {
     var limiter = EvictionLimiter()
     func wait(_ zone: String, _ node: String, _ seconds: Int64) -> Int64? {
-      limiter.wait(zone, node: node, now: moment.adding(seconds: seconds))
+      limiter.wait(zone, node: node, rate: 0.1, now: moment.adding(seconds: seconds))
     }
     #expect(wait("a", "1", 0) == nil)
     #expect(wait("a", "2", 4) == 6)
@@ -75,6 +86,10 @@ import Testing
     #expect(wait("a", "1", 5) == nil)
     #expect(wait("a", "2", 10) == nil)
     #expect(wait("a", "1", 11) == 9)
+    var fast = EvictionLimiter()
+    let turns = (0..<5).map { fast.wait("z", node: "\($0)", rate: 3, now: moment) }
+    #expect(turns == [nil, nil, nil, 1, 1])
+    #expect(fast.wait("z", node: "x", rate: 0, now: moment) != nil)
   }
 
   private static func ownSlice() -> EndpointSlice {

@@ -13,22 +13,28 @@ final class CertificateController: Controller {
   let name = "certificatesigningrequest-signing-controller"
   private let client: APIClient
   private let requests: Informer<CertificateSigningRequest>
-  private let authority: CertificateAuthority
+  private let authority: CertificateAuthority?
+  private let mayApprove: Bool
   private let longest: Int64
   private let logger: Logger
   private let now: @Sendable () -> Time
   private let queue = WorkQueue<ObjectKey>("certificate", baseDelay: .milliseconds(200), maxDelay: .seconds(1000))
 
-  /// Nil without an authority.
+  /// Nil when there is nothing to do: no authority to sign with, and approving is somebody else's.
   init?(_ context: ControllerContext) {
-    guard let signing = context.configuration.clusterSigning else { return nil }
-    do {
-      authority = try CertificateAuthority(
-        certificatePEM: signing.certificatePEM, privateKeyPEM: signing.privateKeyPEM)
-    } catch {
-      context.logger.error("the cluster's signing authority is unusable: \(error)")
-      return nil
+    let configuration = context.configuration
+    mayApprove = configuration.isEnabled("certificatesigningrequest-approving-controller")
+    var authority: CertificateAuthority?
+    if let signing = configuration.clusterSigning, configuration.isEnabled(name) {
+      do {
+        authority = try CertificateAuthority(
+          certificatePEM: signing.certificatePEM, privateKeyPEM: signing.privateKeyPEM)
+      } catch {
+        context.logger.error("the cluster's signing authority is unusable: \(error)")
+      }
     }
+    guard mayApprove || authority != nil else { return nil }
+    self.authority = authority
     client = context.client
     requests = context.informers.informer(CertificateSigningRequest.self)
     longest = context.configuration.clusterSigningDuration.components.seconds
@@ -51,7 +57,9 @@ final class CertificateController: Controller {
     }
     let asked = try? SigningRequest(pem: request.spec.request.string)
     if !request.status.conditions.isTrue("Approved") {
-      guard let asked, let permission = Self.approvable(request, asked), try await isAllowed(permission, request) else {
+      guard mayApprove, let asked, let permission = Self.approvable(request, asked),
+        try await isAllowed(permission, request)
+      else {
         return .done
       }
       request.status.conditions.set(
@@ -66,6 +74,7 @@ final class CertificateController: Controller {
         }, now: now())
       request = try await client.put(request, subresource: "approval")
     }
+    guard let authority else { return .done }
     guard let asked, Self.objection(request, asked) == nil else {
       let message = asked.flatMap { Self.objection(request, $0) } ?? "the request cannot be read"
       request.status.conditions.set(

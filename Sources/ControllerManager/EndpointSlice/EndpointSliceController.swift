@@ -13,6 +13,9 @@ final class EndpointSliceController: Controller {
   private let nodes: Informer<Node>
   private let slices: Informer<EndpointSlice>
   private let queue = WorkQueue<ObjectKey>("endpoint_slice", baseDelay: .milliseconds(5), maxDelay: .seconds(100))
+  private let capacities = Mutex(ZoneCapacity())
+  /// Which Services' zones have their parts, by key and family, and what was told where they have not.
+  private let hinting = Mutex<[ObjectKey: [TopologyAllocation.Notice]]>([:])
   private let triggers = Mutex(TriggerTimes())
   private let written = WrittenVersions()
   private let recorder: EventRecorder
@@ -40,7 +43,14 @@ final class EndpointSliceController: Controller {
     }
     services.addHandler { [queue] in queue.add($0.object.key) }
     slices.addHandler { [weak self] in self?.sliceChanged($0) }
-    nodes.addHandler { [queue, services] event in
+    nodes.addHandler { [weak self, queue, services] event in
+      guard let self else { return }
+      let moved = capacities.withLock {
+        if case .deleted(let node) = event { $0.forget(node.metadata.name) } else { $0.note(event.object) }
+      }
+      if moved {
+        for service in services.lister.list() where TopologyAllocation.isWanted(service) { queue.add(service.key) }
+      }
       // A node's zone is part of every endpoint on it.
       guard case .updated(let old, let new) = event,
         old.metadata.labels[Self.zoneLabel] != new.metadata.labels[Self.zoneLabel]
@@ -85,6 +95,7 @@ final class EndpointSliceController: Controller {
   func reconcile(_ key: ObjectKey) async throws -> ReconcileResult {
     guard let service = services.lister.get(key) else {
       triggers.withLock { $0.forget(key) }
+      hinting.withLock { $0[key] = nil }
       written.forget(key)
       return .done  // the slices are owned by the Service and go with it
     }
@@ -100,7 +111,8 @@ final class EndpointSliceController: Controller {
     let trigger = triggers.withLock { $0.next(service, pods: chosen) }
     let decision = EndpointSliceDecision.decide(
       service, pods: chosen, zones: zones, existing: existing.filter { $0.metadata.deletionTimestamp == nil },
-      trigger: trigger, capacity: capacity)
+      trigger: trigger, capacity: capacity, shares: capacities.withLock { $0.shares })
+    tell(decision, service)
     do {
       try await carryOut(decision, key)
     } catch let error as StatusError where error.isNamespaceTerminating {
@@ -113,6 +125,36 @@ final class EndpointSliceController: Controller {
       throw error
     }
     return .done
+  }
+
+  /// Says when a Service's endpoints begin, or cease, to be given to zones, and why they cannot be.
+  private func tell(_ decision: EndpointSliceDecision, _ service: Service) {
+    let isWanted = TopologyAllocation.isWanted(service)
+    let before = hinting.withLock { hinting in
+      let before = hinting[service.key]
+      hinting[service.key] = isWanted ? decision.notices : nil
+      return before
+    }
+    if isWanted {
+      for notice in decision.notices where before?.contains(notice) != true { tell(notice, service) }
+      if decision.notices.isEmpty, before?.isEmpty != true {
+        let family = service.spec.ipFamilies.first ?? "IPv4"
+        tell(
+          .init(
+            type: "Normal", reason: "TopologyAwareHintsEnabled",
+            message: "Topology Aware Hints has been enabled, addressType: \(family)"), service)
+      }
+    } else if before?.isEmpty == true {
+      let family = service.spec.ipFamilies.first ?? "IPv4"
+      tell(
+        .init(
+          type: "Normal", reason: "TopologyAwareHintsDisabled",
+          message: "Topology Aware Hints has been disabled, addressType: \(family)"), service)
+    }
+  }
+
+  private func tell(_ notice: TopologyAllocation.Notice, _ service: Service) {
+    recorder.event(service, type: notice.type, reason: notice.reason, message: notice.message)
   }
 
   private func carryOut(_ decision: EndpointSliceDecision, _ owner: ObjectKey) async throws {

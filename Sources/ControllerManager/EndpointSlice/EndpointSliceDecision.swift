@@ -9,26 +9,55 @@ struct EndpointSliceDecision: Sendable, Equatable {
   var create: [EndpointSlice] = []
   var update: [EndpointSlice] = []
   var delete: [EndpointSlice] = []
+  /// Why endpoints could not be given to zones as the Service asks.
+  var notices: [TopologyAllocation.Notice] = []
 
   static let serviceName = "kubernetes.io/service-name"
   static let managedByLabel = "endpointslice.kubernetes.io/managed-by"
   static let manager = "endpointslice-controller.k8s.io"
   private static let skippedLabels: Set<String> = [serviceName, managedByLabel, PodEndpoints.headlessLabel]
 
-  /// Decides for a Service, the pods it selects, the zones of nodes by name, and its slices.
+  /// Decides for a Service, the pods it selects, the zones of nodes by name, and its slices; `shares` are the zones'
+  /// parts of the cluster.
   static func decide(
     _ service: Service, pods: [Pod], zones: [String: String], existing: [EndpointSlice], trigger: Time?,
-    capacity: Int
+    capacity: Int, shares: [String: Double]? = nil
   ) -> EndpointSliceDecision {
     var decision = EndpointSliceDecision()
     let families = service.spec.ipFamilies.isEmpty ? ["IPv4"] : service.spec.ipFamilies
     for slice in existing where !families.contains(slice.addressType) { decision.delete.append(slice) }
     for family in families {
+      let present = existing.filter { $0.addressType == family }
+      var wanted = wanted(service, family, pods, zones)
+      if TopologyAllocation.isWanted(service) {
+        decision.hint(&wanted, family: family, existing: present, shares: shares)
+      }
       decision.reconcile(
-        service, family: family, wanted: wanted(service, family, pods, zones),
-        existing: existing.filter { $0.addressType == family }, trigger: trigger, capacity: capacity)
+        service, family: family, wanted: wanted, existing: present, trigger: trigger, capacity: capacity)
     }
     return decision
+  }
+
+  /// Says which zone each endpoint is for; those that are in some slice keep theirs where that makes sense.
+  private mutating func hint(
+    _ groups: inout [[DiscoveryEndpointPort]: [Endpoint]], family: String, existing: [EndpointSlice],
+    shares: [String: Double]?
+  ) {
+    var before: [String: String] = [:]
+    for endpoint in existing.flatMap(\.endpoints) {
+      before[Self.identity(endpoint)] = endpoint.hints?.forZones.first?.name
+    }
+    let order = groups.keys.sorted { Self.text($0) < Self.text($1) }
+    let all = order.flatMap { (groups[$0] ?? []).sorted { Self.identity($0) < Self.identity($1) } }
+    let (hinted, notice) = TopologyAllocation.hint(
+      all, before: { before[Self.identity($0)] }, shares: shares, family: family)
+    if let notice { notices.append(notice) }
+    var rest = hinted[...]
+    for ports in order {
+      let count = groups[ports]?.count ?? 0
+      groups[ports] = Array(rest.prefix(count))
+      rest = rest.dropFirst(count)
+    }
   }
 
   // MARK: What should be there
@@ -53,7 +82,8 @@ struct EndpointSliceDecision: Sendable, Equatable {
           $0.zone = zones[pod.spec.nodeName]
         }
         if PodEndpoints.hasHostname(pod, service) { $0.hostname = pod.spec.hostname }
-        $0.hints = hints(service.spec.trafficDistribution, for: $0)
+        // An annotation that asks for hints by capacity goes before the field that asks for plain ones.
+        if !TopologyAllocation.isWanted(service) { $0.hints = hints(service.spec.trafficDistribution, for: $0) }
       }
       groups[ports, default: []].append(endpoint)
     }

@@ -16,6 +16,8 @@ final class JobController: Controller {
   private let expectations = Expectations()
   private let written = WrittenVersions()
   private let workers: Int
+  private let runsJobs: Bool
+  private let expires: Bool
   private let logger: Logger
   private let now: @Sendable () -> Time
   private let queue = WorkQueue<ObjectKey>("job", baseDelay: .milliseconds(100), maxDelay: .seconds(360))
@@ -28,6 +30,8 @@ final class JobController: Controller {
     recorder = context.recorder("job-controller")
     control = PodControl(client: context.client, recorder: recorder)
     workers = context.configuration.workers(.job)
+    runsJobs = context.configuration.isEnabled("job-controller")
+    expires = context.configuration.isEnabled("ttl-after-finished-controller")
     logger = context.logger(name)
     now = context.now
     pods.addIndex("controller") { $0.metadata.controllerOwner.map { [$0.uid] } ?? [] }
@@ -60,7 +64,8 @@ final class JobController: Controller {
     // Somebody else's by name, or a state that is older than our last word about it.
     if let manager = job.spec.managedBy, manager != "kubernetes.io/job-controller" { return .done }
     guard written.isCurrent(key, cached: [job]) || queue.numRequeues(key) > 10 else { return .requeue }
-    if JobDecision.isFinished(job), let result = try await expire(job) { return result }
+    if expires, JobDecision.isFinished(job), let result = try await expire(job) { return result }
+    guard runsJobs else { return .done }
 
     let owned = pods.lister.byIndex("controller", job.metadata.uid)
     let decision = JobDecision.decide(job, pods: owned, now: now())

@@ -18,6 +18,7 @@ final class NodeLifecycleController: Controller {
   private let now: @Sendable () -> Time
   private let health = Mutex<[String: NodeHealth]>([:])
   private let limiter = Mutex(EvictionLimiter())
+  private let disruption: Mutex<Disruption>
   private let queue = WorkQueue<String>("node_lifecycle", baseDelay: .milliseconds(100), maxDelay: .seconds(30))
 
   init(_ context: ControllerContext) {
@@ -30,7 +31,13 @@ final class NodeLifecycleController: Controller {
     logger = context.logger(name)
     now = context.now
     pods.addIndex("node") { $0.spec.nodeName.isEmpty ? [] : [$0.spec.nodeName] }
-    nodes.addHandler { [queue] in queue.add($0.object.metadata.name) }
+    disruption = Mutex(Disruption(.init(context.configuration)))
+    nodes.addHandler { [weak self] event in
+      guard let self else { return }
+      let node = event.object
+      disruption.withLock { if case .deleted = event { $0.forget(node.metadata.name) } else { $0.note(node) } }
+      queue.add(node.metadata.name)
+    }
   }
 
   func run() async throws {
@@ -82,14 +89,12 @@ final class NodeLifecycleController: Controller {
       }
       try await markPodsNotReady(on: name, time)
     }
-    let all = nodes.lister.list()
-    let mayEvict = Disruption.mayEvict(all)
     let zone = Disruption.zone(of: node)
-    let paused = Disruption.isPaused(all.filter { Disruption.zone(of: $0) == zone })
-    var taints = NodeTaints.desired(for: node, mayEvict: mayEvict, mayBegin: !paused, now: time)
+    let (mayEvict, rate) = disruption.withLock { ($0.mayEvict, $0.rate(zone)) }
+    var taints = NodeTaints.desired(for: node, mayEvict: mayEvict, now: time)
     let begins = Self.evicts(taints) && !Self.evicts(node.spec.taints)
-    if begins, let wait = limiter.withLock({ $0.wait(zone, node: name, now: time) }) {
-      // Another node of the zone has just been given up: what looks like two failures may be one of ours.
+    if begins, let wait = limiter.withLock({ $0.wait(zone, node: name, rate: rate, now: time) }) {
+      // Another node of the zone has just been given up, or there is no room for the pods of yet another.
       taints = NodeTaints.desired(for: node, mayEvict: mayEvict, mayBegin: false, now: time)
       if taints != node.spec.taints { try await write(taints, on: node) }
       return .after(.seconds(wait))
@@ -109,9 +114,8 @@ final class NodeLifecycleController: Controller {
       try await client.update(changed)
     } catch let error as StatusError where error.isConflict {
       var live = try await client.get(Node.self, name: node.metadata.name)
-      let all = nodes.lister.list()
       live.spec.taints = NodeTaints.desired(
-        for: live, mayEvict: Disruption.mayEvict(all), mayBegin: Self.evicts(taints), now: now())
+        for: live, mayEvict: disruption.withLock { $0.mayEvict }, mayBegin: Self.evicts(taints), now: now())
       try await client.update(live)
     }
   }

@@ -31,8 +31,11 @@ final class VolumeProtectionController: Controller {
     pods = context.informers.informer(Pod.self)
     logger = context.logger(name)
     pods.addIndex("claim", keys: ClaimUse.keys)
+    if context.configuration.isEnabled("persistentvolume-protection-controller") {
+      volumes.addHandler { [queue] in queue.add(.volume($0.object.metadata.name)) }
+    }
+    guard context.configuration.isEnabled(name) else { return }
     claims.addHandler { [queue] in queue.add(.claim($0.object.key)) }
-    volumes.addHandler { [queue] in queue.add(.volume($0.object.metadata.name)) }
     pods.addHandler { [queue] event in
       let pod = event.object
       var ended = pod.isTerminal

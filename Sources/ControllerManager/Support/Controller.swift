@@ -15,6 +15,8 @@ protocol Controller: Sendable {
 struct ControllerContext: Sendable {
   /// Acts as the controller's own account where accounts are used, else as the controller manager.
   private(set) var client: APIClient
+  /// Acts as the controller manager itself.
+  let root: APIClient
   /// Filled with the controller manager's own rights: one cache serves all controllers.
   let informers: InformerFactory
   let configuration: ControllerManager.Configuration
@@ -29,6 +31,7 @@ struct ControllerContext: Sendable {
     now: @escaping @Sendable () -> Time, account: (@Sendable (String) -> APIClient)? = nil
   ) {
     self.client = client
+    root = client
     self.informers = informers
     self.configuration = configuration
     self.logger = logger
