@@ -15,8 +15,9 @@ final class AttachDetachController: Controller {
   /// What is remembered between passes.
   private struct Memory {
     var unneeded: [String: Time] = [:]
-    /// Attachments that kubelets must not begin to use, as they are about to go.
-    var leaving: Set<String> = []
+    /// Attachments that kubelets must not begin to use, as they are about to go; by name, with whether their deletion
+    /// was asked for.
+    var leaving: [String: Bool] = [:]
     /// What pods have been told already.
     var told: Set<String> = []
   }
@@ -165,8 +166,15 @@ final class AttachDetachController: Controller {
     memory.withLock { memory in
       for attachment in known { memory.unneeded[attachment.metadata.name] = nil }
       memory.unneeded.merge(decision.unneeded) { $1 }
+      // One that is needed again before anything was done stays.
+      for attachment in known where memory.leaving[attachment.metadata.name] == false {
+        memory.leaving[attachment.metadata.name] = nil
+      }
+      for attachment in decision.detach where memory.leaving[attachment.metadata.name] == nil {
+        memory.leaving[attachment.metadata.name] = false
+      }
     }
-    for attachment in decision.detach { try await detach(attachment) }
+    for attachment in decision.detach { queue.add(.node(attachment.spec.nodeName)) }
     for (pod, message) in decision.refused
     where memory.withLock({ $0.told.insert("\(pod.metadata.uid)/\(name)").inserted }) {
       recorder.event(pod, type: "Warning", reason: "FailedAttachVolume", message: message)
@@ -190,44 +198,58 @@ final class AttachDetachController: Controller {
     }
   }
 
-  /// A kubelet must not be told of a volume that is being taken away from it: first the status, then the deletion.
-  private func detach(_ attachment: VolumeAttachment) async throws {
-    let name = attachment.metadata.name
-    _ = memory.withLock { $0.leaving.insert(name) }
-    do {
-      _ = try await reconcileNode(attachment.spec.nodeName)
-      try await ignoringNotFound {
-        try await client.delete(VolumeAttachment.self, name: name, options: .uid(attachment.metadata.uid))
-      }
-    } catch {
-      _ = memory.withLock { $0.leaving.remove(name) }
-      queue.add(.node(attachment.spec.nodeName))
-      throw error
-    }
-  }
-
   private func forget(_ name: String) {
     memory.withLock { memory in
-      memory.leaving.remove(name)
+      memory.leaving[name] = nil
       memory.unneeded[name] = nil
     }
   }
 
   // MARK: Nodes
 
+  /// A kubelet must not be told of a volume that is being taken away from it: first the status, then the deletion. As
+  /// the queue hands a node to one worker at a time, no older state can come in between.
   func reconcileNode(_ name: String) async throws -> ReconcileResult {
-    guard let node = nodes.lister.get(name: name) else { return .done }
+    let here = attachments.lister.byIndex("node", name)
     let leaving = memory.withLock { $0.leaving }
-    let wanted = AttachDecision.reported(
-      name, attachments: attachments.lister.byIndex("node", name), volumes: { volumes.lister.get(name: $0) },
-      leaving: leaving)
-    guard wanted != node.status.volumesAttached.sorted(by: { $0.name < $1.name }) else { return .done }
-    let list = try wanted.map { try JSONValue(parsing: $0.encoded()) }
-    let patch = JSONValue.object(["status": .object(["volumesAttached": .array(list)])])
-    try await ignoringNotFound {
-      try await client.patch(Node.self, name: name, .merge(patch.encoded()), subresource: "status")
+    let doomed = here.filter { leaving[$0.metadata.name] == false }
+    if let node = nodes.lister.get(name: name) {
+      let wanted = AttachDecision.reported(
+        name, attachments: here, volumes: { volumes.lister.get(name: $0) }, leaving: Set(leaving.keys))
+      // What the cache shows of the node may be older than what was last written.
+      if !doomed.isEmpty || wanted != node.status.volumesAttached.sorted(by: { $0.name < $1.name }) {
+        try await report(wanted, on: name)
+      }
+    }
+    for attachment in doomed {
+      let isStill = memory.withLock { memory in
+        guard memory.leaving[attachment.metadata.name] == false else { return false }
+        memory.leaving[attachment.metadata.name] = true
+        return true
+      }
+      if isStill { try await delete(attachment) }
     }
     return .done
+  }
+
+  private func report(_ volumes: [AttachedVolume], on node: String) async throws {
+    let list = try volumes.map { try JSONValue(parsing: $0.encoded()) }
+    let patch = JSONValue.object(["status": .object(["volumesAttached": .array(list)])])
+    try await ignoringNotFound {
+      try await client.patch(Node.self, name: node, .merge(patch.encoded()), subresource: "status")
+    }
+  }
+
+  private func delete(_ attachment: VolumeAttachment) async throws {
+    do {
+      try await ignoringNotFound {
+        try await client.delete(
+          VolumeAttachment.self, name: attachment.metadata.name, options: .uid(attachment.metadata.uid))
+      }
+    } catch {
+      memory.withLock { $0.leaving[attachment.metadata.name] = false }
+      throw error
+    }
   }
 
   // MARK: Events

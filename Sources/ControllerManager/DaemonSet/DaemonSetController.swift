@@ -145,7 +145,7 @@ final class DaemonSetController: Controller {
     of set: DaemonSet, _ existing: [ControllerRevision], _ pods: [Pod]
   ) async throws -> (present: ControllerRevision, past: [ControllerRevision])? {
     let plan = try DaemonSetHistory.plan(set, existing, pods: pods)
-    for pod in plan.relabel { try await ignoringNotFound { try await client.update(pod) } }
+    for pod in plan.relabel { try await relabel(pod) }
     for revision in plan.duplicates {
       try await ignoringNotFound {
         try await client.delete(
@@ -159,6 +159,20 @@ final class DaemonSetController: Controller {
       changed.status.collisionCount = (set.status.collisionCount ?? 0) + 1
       try await client.updateStatus(changed)
       return nil
+    }
+  }
+
+  /// By a patch, which is what the controller's role allows.
+  private func relabel(_ pod: Pod) async throws {
+    let hash = pod.metadata.labels[Revisions.hashLabel] ?? ""
+    let patch = JSONValue.object([
+      "metadata": .object([
+        "uid": .string(pod.metadata.uid), "labels": .object([Revisions.hashLabel: .string(hash)]),
+      ])
+    ])
+    try await ignoringNotFound {
+      try await client.patch(
+        Pod.self, namespace: pod.metadata.namespace, name: pod.metadata.name, .strategic(patch.encoded()))
     }
   }
 
