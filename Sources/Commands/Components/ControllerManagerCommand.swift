@@ -35,13 +35,23 @@ struct ControllerManagerCommand: ComponentCommand {
     .text("cluster-signing-key-file", "", "Its key (PEM)."),
     .duration("cluster-signing-duration", "8760h0m0s", "How long what it signs is valid at most."),
     .text("root-ca-file", "", "The authority that pods trust the API server by (PEM)."),
-    .text("service-account-private-key-file", "", "Taken and not used: the API server signs tokens."),
+    .text("service-account-private-key-file", "", "The key (PEM) that signs tokens in Secrets."),
     .flag("use-service-account-credentials", false, "Each controller acts as a service account of its own."),
     .duration("node-monitor-period", "5s", "How often nodes are looked at."),
     .duration("node-monitor-grace-period", "50s", "How long a node may be silent."),
     .duration("node-startup-grace-period", "1m0s", "How long a new node may be silent."),
     .integer("terminated-pod-gc-threshold", 12500, "How many finished pods are kept."),
-    .text("node-eviction-rate", "0.1", "Taken and not used: taints evict by their own times."),
+    .text("node-eviction-rate", "0.1", "How many nodes of a healthy zone are given up a second."),
+    .text("secondary-node-eviction-rate", "0.01", "The same of a large zone in which many nodes are silent."),
+    .text(
+      "unhealthy-zone-threshold", "0.55", "Which part of a zone's nodes must be silent for it to count as disrupted."),
+    .integer("large-cluster-size-threshold", 50, "Up to how many nodes a disrupted zone is left alone."),
+    .duration(
+      "legacy-service-account-token-clean-up-period", "8760h0m0s", "How long unused tokens in Secrets are kept."),
+    .duration("attach-detach-reconcile-sync-period", "1m0s", "How often attachments are looked at again."),
+    .flag("disable-attach-detach-reconcile-sync", false, "Look at attachments only when something changes."),
+    .flag(
+      "disable-force-detach-on-timeout", false, "Keep volumes on lost nodes until they are told to be out of service."),
     .text("cloud-provider", "", "Empty or external."),
     .integer("max-endpoints-per-slice", 100, "How many endpoints a slice holds."),
     .duration("min-resync-period", "12h0m0s", "Taken and not used: informers need no resync."),
@@ -59,13 +69,16 @@ struct ControllerManagerCommand: ComponentCommand {
     .duration(
       "horizontal-pod-autoscaler-initial-readiness-delay", "30s",
       "How long after a start an unready pod is held to have never been ready."),
-    .integer("concurrent-horizontal-pod-autoscaler-syncs", 5, "Autoscalers looked at at one time."),
   ]
 
-  private static let concurrency: [GoFlag] = [
-    "deployment", "replicaset", "endpoint", "service", "job", "cron-job", "daemonset", "statefulset", "namespace",
-    "gc", "resource-quota", "serviceaccount-token", "service-endpoint", "ttl-after-finished", "rc",
-  ].map { .integer("concurrent-\($0)-syncs", 5, "Taken and not used: a controller does as much at once as it may.") }
+  private static let concurrency = ControllerManager.ConcurrentSyncs.allCases.map {
+    GoFlag.integer($0.rawValue, $0.defaultCount, "How many objects are worked on at once.")
+  }
+
+  private static func rate(_ values: FlagValues, _ name: String) throws -> Double {
+    guard let rate = Double(values.text(name)), rate >= 0 else { throw FlagError("--\(name) must be a number") }
+    return rate
+  }
 
   func services(
     _ values: FlagValues, logger: @escaping @Sendable (String) -> Logger
@@ -90,6 +103,19 @@ struct ControllerManagerCommand: ComponentCommand {
     settings.nodeMonitorPeriod = values.duration("node-monitor-period")
     settings.nodeMonitorGracePeriod = values.duration("node-monitor-grace-period")
     settings.nodeStartupGracePeriod = values.duration("node-startup-grace-period")
+    settings.nodeEvictionRate = try Self.rate(values, "node-eviction-rate")
+    settings.secondaryNodeEvictionRate = try Self.rate(values, "secondary-node-eviction-rate")
+    settings.unhealthyZoneThreshold = try Self.rate(values, "unhealthy-zone-threshold")
+    settings.largeClusterSizeThreshold = values.integer("large-cluster-size-threshold")
+    settings.legacyTokenCleanUpPeriod = values.duration("legacy-service-account-token-clean-up-period")
+    settings.attachDetachSyncPeriod =
+      values.flag("disable-attach-detach-reconcile-sync") ? nil : values.duration("attach-detach-reconcile-sync-period")
+    settings.forceDetachOnTimeout = !values.flag("disable-force-detach-on-timeout")
+    for kind in ControllerManager.ConcurrentSyncs.allCases {
+      let count = values.integer(kind.rawValue)
+      guard count > 0 else { throw FlagError("--\(kind.rawValue) must be greater than 0, but got \(count)") }
+      settings.concurrency[kind] = count
+    }
     settings.terminatedPodThreshold = values.integer("terminated-pod-gc-threshold")
     settings.maxEndpointsPerSlice = values.integer("max-endpoints-per-slice")
     settings.autoscaling.syncPeriod = values.duration("horizontal-pod-autoscaler-sync-period")
@@ -107,6 +133,9 @@ struct ControllerManagerCommand: ComponentCommand {
     // A provisioner of `apus server`'s own; upstream's controller manager has none.
     settings.localPathStorageClass = ""
     if let path = values.path("root-ca-file") { settings.rootCA = try text(path, "root-ca-file") }
+    if let path = values.path("service-account-private-key-file") {
+      settings.serviceAccountKeyPEM = try text(path, "service-account-private-key-file")
+    }
     if let certificate = values.path("cluster-signing-cert-file"), let key = values.path("cluster-signing-key-file") {
       settings.clusterSigning = .init(
         certificatePEM: try text(certificate, "cluster-signing-cert-file"),

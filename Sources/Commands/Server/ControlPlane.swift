@@ -61,6 +61,7 @@ struct ControlPlane: Sendable {
 
     var controllerConfiguration = ControllerManager.Configuration()
     controllerConfiguration.rootCA = try pki.text(pki.authorityPath)
+    controllerConfiguration.serviceAccountKeyPEM = try pki.text(pki.serviceAccountKeyPath)
     controllerConfiguration.clusterCIDR = arguments.clusterCIDR
     controllerConfiguration.localPathDirectory = directories.volumes
     controllerConfiguration.localNodeName = nodeName
