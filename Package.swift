@@ -132,7 +132,7 @@ let rooms: [Room] = [
   Room(
     name: "StorageEtcdTests", needs: ["StorageEtcd", "Storage", "PKI", "APIMachinery", "NIOSSL", "Logging"],
     kind: .tests),
-  Room(name: "PKITests", needs: ["PKI", "X509", "Crypto"], kind: .tests),
+  Room(name: "PKITests", needs: ["PKI", "APIMachinery", "X509", "Crypto", "CryptoExtras"], kind: .tests),
   Room(name: "LinuxTests", needs: ["Linux"], kind: .tests),
   Room(name: "HTTPTests", needs: ["HTTP", "NIOCore", "NIOPosix", "NIOSSL", "PKI", "Logging"], kind: .tests),
   Room(name: "ClientTests", needs: ["Client", "API", "HTTP"], kind: .tests),

@@ -24,7 +24,7 @@ import Testing
       }
       let authenticator = BootstrapTokenAuthenticator(registry: fixture.server.registry)
       func user(_ token: String) -> RequestUser? {
-        if case .user(let user) = authenticator.authenticate(token: token, audiences: []) { user } else { nil }
+        if case .user(let user, _)? = authenticator.authenticate(token: token, audiences: []) { user } else { nil }
       }
       try await token("aaaaaa")
       #expect(

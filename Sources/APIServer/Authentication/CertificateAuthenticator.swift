@@ -8,6 +8,8 @@ import PKI
 struct CertificateAuthenticator: Authenticator {
   private let authorities: [CertificateInfo]
   private let now: @Sendable () -> Time
+  /// Set where the handshake accepts certificates of other authorities as well: each must be looked at again.
+  var sharesHandshake = false
 
   /// Trusts the certificates of a PEM bundle.
   init(authoritiesPEM: String, now: @escaping @Sendable () -> Time = { .now }) throws {
@@ -46,21 +48,43 @@ struct CertificateAuthenticator: Authenticator {
 
   func authenticateSync(_ head: HTTPRequestHead) -> AuthenticationResult? {
     guard let peer = head.tls, let leaf = peer.certificates.first else { return .absent }
-    guard peer.verified else { return .failed("x509: certificate signed by unknown authority") }
-    if let known = peer.remembered as? (UserInfo, Time) {
-      return now() <= known.1 ? .user(known.0) : .failed("x509: certificate has expired or is not yet valid")
+    let facts = peer.facts
+    if let known = facts.client {
+      return now() <= known.until ? known.result : .failed("x509: certificate has expired or is not yet valid")
+    }
+    guard peer.verified, !sharesHandshake || verify(peer.certificates) else {
+      let result = AuthenticationResult.failed("x509: certificate signed by unknown authority")
+      peer.remember { $0.client = (result, .init(seconds: .max)) }
+      return result
     }
     guard let certificate = try? CertificateInfo(der: leaf) else { return .failed("x509: malformed certificate") }
     guard !certificate.commonName.isEmpty else { return .absent }
     let user = UserInfo(
       name: certificate.commonName, groups: certificate.organizations,
       extra: ["authentication.kubernetes.io/credential-id": [certificate.credentialID]])
-    peer.remembered = (user, certificate.notAfter)
+    peer.remember { $0.client = (.user(user), certificate.notAfter) }
     return .user(user)
   }
 
   func authenticate(_ head: HTTPRequestHead) async -> AuthenticationResult {
     authenticateSync(head) ?? .absent
+  }
+}
+
+/// What a connection's certificate stands for: found with the first request, good for all of them.
+struct PeerFacts: Sendable {
+  var client: (result: AuthenticationResult, until: Time)?
+  /// Why a front proxy's certificate is not believed; nil inside when it is.
+  var proxy: (problem: String?, until: Time)?
+}
+
+extension TLSPeer {
+  var facts: PeerFacts { remembered as? PeerFacts ?? PeerFacts() }
+
+  func remember(_ change: (inout PeerFacts) -> Void) {
+    var facts = facts
+    change(&facts)
+    remembered = facts
   }
 }
 

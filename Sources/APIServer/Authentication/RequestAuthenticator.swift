@@ -6,40 +6,81 @@ import HTTP
   import Musl
 #endif
 
-/// All ways to authenticate, in upstream's order: client certificate, then bearer tokens, then nobody.
+/// All ways to authenticate, in upstream's order: front proxy, client certificate, bearer tokens, nobody.
 struct RequestAuthenticator: Authenticator {
+  var frontProxy: FrontProxyAuthenticator?
   var certificates: CertificateAuthenticator?
   var tokens: [any TokenAuthenticator] = []
-  var anonymous = true
+  /// Whom tokens must be for.
+  var audiences: [String] = []
+  var anonymous = AnonymousRule(.everywhere)
 
+  /// Nil where somebody has to be asked about a token.
   func authenticateSync(_ head: HTTPRequestHead) -> AuthenticationResult? {
     var problem: String?
-    if let certificates {
-      switch certificates.authenticateSync(head) {
-      case .user(let user)?: return .user(Self.completed(user))
-      case .failed(let reason)?: problem = reason
-      case .absent?, nil: break
-      }
-    }
+    if let user = byCertificate(head, &problem) { return .user(Self.completed(user)) }
     if let token = Self.bearerToken(head.headers) {
-      switch authenticate(token: token, audiences: []) {
-      case .user(let user): return .user(Self.completed(user))
-      case .failed(let reason): problem = reason
-      case .absent: problem = problem ?? "invalid bearer token"
-      }
+      guard let result = authenticateNow(token: token, audiences: audiences) else { return nil }
+      return conclusion(result, head, problem)
     }
-    if let problem { return .failed(problem) }
-    return anonymous ? .user(.anonymous) : .absent
+    return nobody(head, problem)
   }
 
-  func authenticate(_ head: HTTPRequestHead) async -> AuthenticationResult { authenticateSync(head) ?? .absent }
+  func authenticate(_ head: HTTPRequestHead) async -> AuthenticationResult {
+    var problem: String?
+    if let user = byCertificate(head, &problem) { return .user(Self.completed(user)) }
+    guard let token = Self.bearerToken(head.headers) else { return nobody(head, problem) }
+    return conclusion(await authenticate(token: token, audiences: audiences), head, problem)
+  }
 
-  /// Who a token stands for, as TokenReview asks.
-  func authenticate(token: String, audiences: [String]) -> AuthenticationResult {
+  private func byCertificate(_ head: HTTPRequestHead, _ problem: inout String?) -> UserInfo? {
+    switch frontProxy?.authenticateSync(head) {
+    case .user(let user)?: return user
+    case .failed(let reason)?: problem = reason
+    case .absent?, nil: break
+    }
+    switch certificates?.authenticateSync(head) {
+    case .user(let user)?: return user
+    case .failed(let reason)?: problem = reason
+    // Who is no proxy may still be somebody, and nobody without a certificate is a bad proxy.
+    case .absent?, nil: break
+    }
+    return nil
+  }
+
+  private func conclusion(_ result: TokenResult, _ head: HTTPRequestHead, _ problem: String?) -> AuthenticationResult {
+    switch result {
+    case .user(let user, _): .user(Self.completed(user))
+    case .failed(let reason): .failed(reason)
+    case .absent: .failed(problem ?? "invalid bearer token")
+    }
+  }
+
+  private func nobody(_ head: HTTPRequestHead, _ problem: String?) -> AuthenticationResult {
+    if let problem { return .failed(problem) }
+    return anonymous.allows(path: head.path) ? .user(.anonymous) : .absent
+  }
+
+  /// Who a token stands for, as far as that is known here; nil where somebody has to be asked.
+  func authenticateNow(token: String, audiences: [String]) -> TokenResult? {
     var problem: String?
     for authenticator in tokens {
       switch authenticator.authenticate(token: token, audiences: audiences) {
-      case .user(let user): return .user(user)
+      case nil: return nil
+      case .user(let user, let audiences)?: return .user(user, audiences: audiences)
+      case .failed(let reason)?: problem = reason
+      case .absent?: continue
+      }
+    }
+    return problem.map { .failed($0) } ?? .absent
+  }
+
+  /// Who a token stands for, as TokenReview asks.
+  func authenticate(token: String, audiences: [String]) async -> TokenResult {
+    var problem: String?
+    for authenticator in tokens {
+      switch await authenticator.find(token: token, audiences: audiences) {
+      case .user(let user, let audiences): return .user(user, audiences: audiences)
       case .failed(let reason): problem = reason
       case .absent: continue
       }

@@ -4,10 +4,48 @@ import HTTP
 import PKI
 import Synchronization
 
+/// What an authenticator knows of a token.
+enum TokenResult: Sendable, Equatable {
+  /// Not a token of its kind.
+  case absent
+  /// The user, and whom of those asked for the token is for.
+  case user(UserInfo, audiences: [String])
+  case failed(String)
+}
+
 /// Finds out who a bearer token stands for.
 protocol TokenAuthenticator: Sendable {
-  /// `absent`: not a token of this kind.
-  func authenticate(token: String, audiences: [String]) -> AuthenticationResult
+  /// The answer when it is at hand without waiting; nil means: call `find`.
+  func authenticate(token: String, audiences: [String]) -> TokenResult?
+  func find(token: String, audiences: [String]) async -> TokenResult
+}
+
+extension TokenAuthenticator {
+  func find(token: String, audiences: [String]) async -> TokenResult {
+    authenticate(token: token, audiences: audiences) ?? .absent
+  }
+}
+
+/// Gives tokens that say nothing of audiences those of this server.
+struct AudienceAgnostic: TokenAuthenticator {
+  let inner: any TokenAuthenticator
+  let audiences: [String]
+
+  func authenticate(token: String, audiences wanted: [String]) -> TokenResult? {
+    let shared = wanted.filter(audiences.contains)
+    if shared.isEmpty, !wanted.isEmpty { return .absent }
+    return inner.authenticate(token: token, audiences: []).map { named($0, shared) }
+  }
+
+  func find(token: String, audiences wanted: [String]) async -> TokenResult {
+    let shared = wanted.filter(audiences.contains)
+    if shared.isEmpty, !wanted.isEmpty { return .absent }
+    return named(await inner.find(token: token, audiences: []), shared)
+  }
+
+  private func named(_ result: TokenResult, _ shared: [String]) -> TokenResult {
+    if case .user(let user, _) = result { .user(user, audiences: shared) } else { result }
+  }
 }
 
 /// A user known by a token that never changes, as a line of a token file.
@@ -61,8 +99,8 @@ struct StaticTokenAuthenticator: TokenAuthenticator {
     users = Dictionary(tokens.map { ($0.token, $0.user) }, uniquingKeysWith: { $1 })
   }
 
-  func authenticate(token: String, audiences: [String]) -> AuthenticationResult {
-    users[token].map { .user($0) } ?? .absent
+  func authenticate(token: String, audiences: [String]) -> TokenResult? {
+    users[token].map { .user($0, audiences: audiences) } ?? .absent
   }
 }
 
@@ -73,7 +111,7 @@ struct ServiceAccountAuthenticator: TokenAuthenticator {
   let audiences: [String]
   let registry: Registry
 
-  func authenticate(token: String, audiences wanted: [String]) -> AuthenticationResult {
+  func authenticate(token: String, audiences wanted: [String]) -> TokenResult? {
     let verified: ServiceAccountTokens.Verified
     do {
       verified = try tokens.verify(token, audiences: wanted.isEmpty ? audiences : wanted, now: registry.now())
@@ -86,7 +124,8 @@ struct ServiceAccountAuthenticator: TokenAuthenticator {
     if let problem = problem(claims, token) { return .failed(problem) }
     return .user(
       UserInfo(
-        name: claims.subject, uid: claims.serviceAccount.uid, groups: claims.groups, extra: claims.extra))
+        name: claims.subject, uid: claims.serviceAccount.uid, groups: claims.groups, extra: claims.extra),
+      audiences: verified.audiences)
   }
 
   private func problem(_ claims: ServiceAccountClaims, _ token: String) -> String? {
@@ -134,7 +173,7 @@ struct ServiceAccountAuthenticator: TokenAuthenticator {
 struct BootstrapTokenAuthenticator: TokenAuthenticator {
   let registry: Registry
 
-  func authenticate(token: String, audiences: [String]) -> AuthenticationResult {
+  func authenticate(token: String, audiences: [String]) -> TokenResult? {
     guard token.utf8.count == 23 else { return .absent }
     let parts = token.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 2, parts[0].utf8.count == 6,
@@ -154,7 +193,8 @@ struct BootstrapTokenAuthenticator: TokenAuthenticator {
     }
     let groups = text("auth-extra-groups").split(separator: ",").map(String.init)
     guard groups.allSatisfy({ $0.hasPrefix("system:bootstrappers:") }) else { return .absent }
-    return .user(UserInfo(name: "system:bootstrap:\(id)", groups: ["system:bootstrappers"] + groups))
+    return .user(
+      UserInfo(name: "system:bootstrap:\(id)", groups: ["system:bootstrappers"] + groups), audiences: audiences)
   }
 
   private func equalInConstantTime(_ a: String, _ b: String) -> Bool {

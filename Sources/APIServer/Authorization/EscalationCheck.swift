@@ -1,30 +1,6 @@
 import API
 import APIMachinery
 import APIMeta
-import Synchronization
-
-/// Whom the registry asks what a user may do. The server names them before it serves; until then, and in process,
-/// everything is allowed.
-final class AccessRules: Sendable {
-  private let known = Mutex<(authorizer: any Authorizer, rbac: RBACAuthorizer?)?>(nil)
-
-  /// Sets who decides; without RBAC nobody can grant what they do not have.
-  func set(_ authorizer: any Authorizer, rbac: RBACAuthorizer?) { known.withLock { $0 = (authorizer, rbac) } }
-
-  /// Whether a user may do something.
-  func allows(_ user: UserInfo, _ attributes: AuthorizationAttributes) -> Bool {
-    decide(user, attributes).decision == .allowed
-  }
-
-  /// What is decided, and why.
-  func decide(_ user: UserInfo, _ attributes: AuthorizationAttributes) -> (
-    decision: AuthorizationDecision, reason: String
-  ) {
-    known.withLock { $0 }?.authorizer.authorize(user, attributes) ?? (.allowed, "")
-  }
-
-  var rbac: RBACAuthorizer? { known.withLock { $0 }?.rbac }
-}
 
 /// Nobody grants by roles and bindings what they may not do themselves, unless they may `escalate` the role or `bind`
 /// it (upstream's "privilege escalation prevention and bootstrapping").

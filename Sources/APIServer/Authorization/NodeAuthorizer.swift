@@ -165,10 +165,7 @@ final class NodeAuthorizer: Authorizer {
   }
 
   private static func selects(_ attributes: AuthorizationAttributes, _ field: String, _ value: String) -> Bool {
-    guard !attributes.fieldSelector.isEmpty, let selector = try? Fields.Selector.parse(attributes.fieldSelector) else {
-      return false
-    }
-    return selector.requirements.contains { $0.path == field && $0.op == .equals && $0.value == value }
+    attributes.selectors.fields.contains { $0.path == field && $0.op == .equals && $0.value == value }
   }
 
   private func read(_ attributes: AuthorizationAttributes, _ node: String, _ reference: Reference) -> Answer {

@@ -248,27 +248,3 @@ extension RBACAuthorizer.Index {
     }
   }
 }
-
-/// Asks one authorizer after the other; the first opinion counts.
-struct AuthorizerChain: Authorizer {
-  var authorizers: [any Authorizer]
-
-  func authorize(_ user: UserInfo, _ attributes: AuthorizationAttributes) -> (
-    decision: AuthorizationDecision, reason: String
-  ) {
-    var reasons: [String] = []
-    for authorizer in authorizers {
-      let answer = authorizer.authorize(user, attributes)
-      if answer.decision != .noOpinion { return answer }
-      if !answer.reason.isEmpty { reasons.append(answer.reason) }
-    }
-    return (.noOpinion, reasons.joined(separator: "\n"))
-  }
-}
-
-/// `system:masters` may do everything, before anybody else is asked.
-struct PrivilegedGroupAuthorizer: Authorizer {
-  func authorize(_ user: UserInfo, _ attributes: AuthorizationAttributes) -> (
-    decision: AuthorizationDecision, reason: String
-  ) { user.groups.contains(UserInfo.mastersGroup) ? (.allowed, "") : (.noOpinion, "") }
-}

@@ -12,26 +12,28 @@ extension APIServer {
     registry.serve("authorization.k8s.io", "subjectaccessreviews") { [weak self] request in
       guard let self else { throw StatusError.serviceUnavailable("shutting down") }
       var review = try self.review(SubjectAccessReview.self, request)
-      review.status = try self.status(review.spec, kind: "SubjectAccessReview")
+      review.status = try await self.status(review.spec, kind: "SubjectAccessReview")
       return jsonResponse(201, review.encodedWithType())
     }
     registry.serve("authorization.k8s.io", "localsubjectaccessreviews") { [weak self] request in
       guard let self else { throw StatusError.serviceUnavailable("shutting down") }
       var review = try self.review(LocalSubjectAccessReview.self, request)
       let namespace = review.spec.resourceAttributes?.namespace ?? ""
-      if namespace != request.info.namespace || review.spec.nonResourceAttributes != nil {
-        throw StatusError.invalid(
-          group: "authorization.k8s.io", kind: "LocalSubjectAccessReview", name: "",
-          [.invalid("spec.resourceAttributes.namespace", namespace, "must match metadata.namespace")])
+      var errors: [FieldError] = []
+      if review.spec.resourceAttributes != nil, namespace != request.info.namespace {
+        errors.append(.invalid("spec.resourceAttributes.namespace", namespace, "must match metadata.namespace"))
+      }
+      if review.spec.nonResourceAttributes != nil {
+        errors.append(.invalid("spec.nonResourceAttributes", "", "disallowed on this kind of request"))
       }
       review.metadata.namespace = request.info.namespace
-      review.status = try self.status(review.spec, kind: "LocalSubjectAccessReview")
+      review.status = try await self.status(review.spec, kind: "LocalSubjectAccessReview", errors)
       return jsonResponse(201, review.encodedWithType())
     }
     registry.serve("authorization.k8s.io", "selfsubjectaccessreviews") { [weak self] request in
       guard let self else { throw StatusError.serviceUnavailable("shutting down") }
       var review = try self.review(SelfSubjectAccessReview.self, request)
-      review.status = try self.status(
+      review.status = try await self.status(
         request.user, review.spec.resourceAttributes, review.spec.nonResourceAttributes,
         kind: "SelfSubjectAccessReview")
       return jsonResponse(201, review.encodedWithType())
@@ -45,7 +47,7 @@ extension APIServer {
     }
     registry.serve("authentication.k8s.io", "tokenreviews") { [weak self] request in
       guard let self else { throw StatusError.serviceUnavailable("shutting down") }
-      return jsonResponse(201, try self.tokenReview(request).encodedWithType())
+      return jsonResponse(201, try await self.tokenReview(request).encodedWithType())
     }
     registry.serve("authentication.k8s.io", "selfsubjectreviews") { [weak self] request in
       guard let self else { throw StatusError.serviceUnavailable("shutting down") }
@@ -68,69 +70,58 @@ extension APIServer {
 
   // MARK: Access
 
-  private func status(_ spec: SubjectAccessReviewSpec, kind: String) throws -> SubjectAccessReviewStatus {
+  private func status(
+    _ spec: SubjectAccessReviewSpec, kind: String, _ errors: [FieldError] = []
+  ) async throws -> SubjectAccessReviewStatus {
+    var errors = errors
     if spec.user.isEmpty, spec.groups.isEmpty {
-      throw StatusError.invalid(
-        group: "authorization.k8s.io", kind: kind, name: "",
-        [.invalid("spec.user", "", "at least one of user or group must be specified")])
+      errors.append(.invalid("spec.user", "", "at least one of user or group must be specified"))
     }
     let user = UserInfo(name: spec.user, uid: spec.uid, groups: spec.groups, extra: spec.extra)
-    return try status(user, spec.resourceAttributes, spec.nonResourceAttributes, kind: kind)
-  }
-
-  /// The selector as a request would carry it. What has no such form only narrows the question: leaving it out is safe.
-  private static func selector(_ asked: FieldSelectorAttributes?) -> String {
-    guard let asked else { return "" }
-    if !asked.rawSelector.isEmpty { return asked.rawSelector }
-    return asked.requirements.compactMap { requirement in
-      guard requirement.values.count == 1 else { return nil }
-      switch requirement.operator {
-      case "In": return "\(requirement.key)=\(requirement.values[0])"
-      case "NotIn": return "\(requirement.key)!=\(requirement.values[0])"
-      default: return nil
-      }
-    }.joined(separator: ",")
+    return try await status(user, spec.resourceAttributes, spec.nonResourceAttributes, kind: kind, errors)
   }
 
   private func status(
-    _ user: UserInfo, _ resource: ResourceAttributes?, _ path: NonResourceAttributes?, kind: String
-  ) throws -> SubjectAccessReviewStatus {
-    var attributes: AuthorizationAttributes
-    switch (resource, path) {
-    case (let resource?, nil):
+    _ user: UserInfo, _ resource: ResourceAttributes?, _ path: NonResourceAttributes?, kind: String,
+    _ found: [FieldError] = []
+  ) async throws -> SubjectAccessReviewStatus {
+    var errors: [FieldError] = []
+    if resource != nil, path != nil {
+      errors.append(
+        .invalid("spec.nonResourceAttributes", "", "cannot be specified in combination with resourceAttributes"))
+    }
+    if resource == nil, path == nil {
+      errors.append(
+        .invalid(
+          "spec.resourceAttributes", "",
+          "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
+    }
+    errors += found + SelectorValidation.errors(resource)
+    if !errors.isEmpty { throw StatusError.invalid(group: "authorization.k8s.io", kind: kind, name: "", errors) }
+    var attributes = AuthorizationAttributes(verb: path?.verb ?? "", path: path?.path ?? "")
+    if let resource {
       attributes = AuthorizationAttributes(
         verb: resource.verb, apiGroup: resource.group, apiVersion: resource.version, resource: resource.resource,
         subresource: resource.subresource, namespace: resource.namespace, name: resource.name)
-      attributes.fieldSelector = Self.selector(resource.fieldSelector)
-    case (nil, let path?): attributes = AuthorizationAttributes(verb: path.verb, path: path.path)
-    case (.some, .some):
-      throw StatusError.invalid(
-        group: "authorization.k8s.io", kind: kind, name: "",
-        [
-          .invalid(
-            "spec.nonResourceAttributes", "", "cannot be specified in combination with resourceAttributes")
-        ])
-    case (nil, nil):
-      throw StatusError.invalid(
-        group: "authorization.k8s.io", kind: kind, name: "",
-        [
-          .invalid(
-            "spec.resourceAttributes", "",
-            "exactly one of nonResourceAttributes or resourceAttributes must be specified")
-        ])
+      attributes.givenSelectors = AccessSelectors(resource)
     }
-    let answer = authorizer.authorize(user, attributes)
+    let answer = await authorizer.answer(user, attributes)
     var status = SubjectAccessReviewStatus()
     status.allowed = answer.decision == .allowed
     status.denied = answer.decision == .denied
     status.reason = answer.reason
+    let problems = (answer.error.map { [$0] } ?? []) + (attributes.givenSelectors?.problems ?? [])
+    if !problems.isEmpty {
+      status.evaluationError = problems.count == 1 ? problems[0] : "[\(problems.joined(separator: ", "))]"
+    }
     return status
   }
 
   private func rules(_ user: UserInfo, namespace: String) -> SubjectRulesReviewStatus {
     var status = SubjectRulesReviewStatus()
-    var (rules, problems) = rbac.rules(for: user, namespace: namespace)
-    if user.groups.contains(UserInfo.mastersGroup) || !configuration.rbac {
+    let modes = accessModes
+    var (rules, problems) = modes.contains("RBAC") ? rbac.rules(for: user, namespace: namespace) : ([], [])
+    if user.groups.contains(UserInfo.mastersGroup) || modes.contains("AlwaysAllow") {
       rules.insert(contentsOf: [PolicyText.rule("*; *; *"), PolicyText.rule("*; *")], at: 0)
     }
     for rule in rules {
@@ -148,7 +139,11 @@ extension APIServer {
         status.resourceRules.append(item)
       }
     }
-    if NodeAuthorizer.nodeName(user) != nil {
+    if modes.contains("Webhook") {
+      problems.append("webhook authorizer does not support user rule resolution")
+      status.incomplete = true
+    }
+    if modes.contains("Node"), NodeAuthorizer.nodeName(user) != nil {
       problems.append("node authorizer does not support user rule resolution")
       status.incomplete = true
     }
@@ -159,32 +154,24 @@ extension APIServer {
 
   // MARK: Identity
 
-  private func tokenReview(_ request: ResourceRequest) throws -> TokenReview {
+  private func tokenReview(_ request: ResourceRequest) async throws -> TokenReview {
     var review = try review(TokenReview.self, request)
     if review.spec.token.isEmpty {
       throw StatusError.badRequest("token is required for TokenReview in authentication")
     }
-    let token = review.spec.token
+    let wanted = review.spec.audiences.isEmpty ? authenticator.audiences : review.spec.audiences
     review.status = TokenReviewStatus()
-    switch authenticator.authenticate(token: token, audiences: review.spec.audiences) {
-    case .user(let user):
+    switch await authenticator.authenticate(token: review.spec.token, audiences: wanted) {
+    case .user(let user, let audiences):
+      if audiences.isEmpty, !wanted.isEmpty { throw StatusError.internalError("error validating audiences") }
       review.status.authenticated = true
       review.status.user = Self.described(RequestAuthenticator.completed(user))
-      review.status.audiences = audiences(token, wanted: review.spec.audiences)
+      review.status.audiences = audiences
     case .failed(let reason): review.status.error = reason
-    case .absent: break
+    // A token is what a review is about: it cannot be that there is none.
+    case .absent: review.status.error = "invalid bearer token"
     }
     return review
-  }
-
-  /// The audiences that the token shares with those asked for; those of this server where none were asked for.
-  private func audiences(_ token: String, wanted: [String]) -> [String] {
-    let own = configuration.audiences.isEmpty ? [configuration.serviceAccountIssuer] : configuration.audiences
-    let asked = wanted.isEmpty ? own : wanted
-    guard let verified = try? tokens?.verify(token, audiences: asked, now: registry.now()) else {
-      return wanted.isEmpty ? [] : asked.filter { own.contains($0) }
-    }
-    return verified.audiences
   }
 
   private static func described(_ user: UserInfo) -> ReviewedUser {

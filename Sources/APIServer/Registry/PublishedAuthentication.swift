@@ -29,6 +29,7 @@ struct PublishedAuthentication: Sendable {
       ("username-headers", configuration.requestHeaderUsernameHeaders),
       ("group-headers", configuration.requestHeaderGroupHeaders),
       ("extra-headers-prefix", configuration.requestHeaderExtraHeaderPrefixes),
+      ("uid-headers", configuration.requestHeaderUIDHeaders),
     ] {
       data["requestheader-\(name)"] = String(
         decoding: JSONValue.array(values.map { .string($0) }).encoded(), as: UTF8.self)

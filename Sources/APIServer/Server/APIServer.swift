@@ -25,8 +25,7 @@ public final class APIServer: HTTPHandler {
   let version: ServerVersion
   let registry: Registry
   let authenticator: RequestAuthenticator
-  let certificates: CertificateAuthenticator?
-  let authorizer: any Authorizer
+  let authorizer: ServerAuthorizer
   let rbac = RBACAuthorizer()
   let discovery = LiveDiscovery()
   let openAPI: OpenAPIDocuments
@@ -44,7 +43,10 @@ public final class APIServer: HTTPHandler {
   private let endpoints: EndpointReconciler
   private let identity: ServerIdentity
   private let group: (any EventLoopGroup)?
-  private let nodeAuthorizer: NodeAuthorizer
+  let nodeAuthorizer: NodeAuthorizer
+  /// Files that are read again when they change.
+  let followers: [FileFollower]
+  private let accessSetup: AccessSetup
   private let server = Mutex<HTTPServer?>(nil)
   private let inFlight = Mutex((reading: 0, mutating: 0))
 
@@ -84,23 +86,14 @@ public final class APIServer: HTTPHandler {
     endpoints = EndpointReconciler(registry: registry)
     identity = ServerIdentity(
       registry: registry, hostName: configuration.hostName.isEmpty ? ServerIdentity.hostName() : configuration.hostName)
-    certificates = try configuration.clientCAPEM.map { try CertificateAuthenticator(authoritiesPEM: $0) }
-    var tokenAuthenticators: [any TokenAuthenticator] = []
-    if !configuration.staticTokens.isEmpty {
-      tokenAuthenticators.append(StaticTokenAuthenticator(configuration.staticTokens))
-    }
-    tokenAuthenticators.append(BootstrapTokenAuthenticator(registry: registry))
-    if let tokens {
-      tokenAuthenticators.append(
-        ServiceAccountAuthenticator(tokens: tokens, audiences: audiences, registry: registry))
-    }
-    authenticator = RequestAuthenticator(
-      certificates: certificates, tokens: tokenAuthenticators, anonymous: configuration.anonymousAuth)
     nodeAuthorizer = NodeAuthorizer(registry: registry)
-    authorizer =
-      configuration.rbac
-      ? AuthorizerChain(authorizers: [PrivilegedGroupAuthorizer(), nodeAuthorizer, rbac]) as any Authorizer
-      : AlwaysAllow()
+    let access = try AccessSetup(
+      configuration, registry: registry, tokens: tokens, audiences: audiences, node: nodeAuthorizer, rbac: rbac,
+      logger: logger)
+    accessSetup = access
+    authenticator = access.authenticator
+    authorizer = access.authorizer
+    followers = access.followers
     openAPI = OpenAPIDocuments(version: version)
     kubelets = KubeletProxy(registry: registry, configuration: configuration, logger: logger)
     registry.custom.follow { [discovery, openAPI] kinds in
@@ -116,7 +109,7 @@ public final class APIServer: HTTPHandler {
       registry: registry, discovery: discovery, openAPI: openAPI, certificate: configuration.proxyClientCertificatePEM,
       key: configuration.proxyClientKeyPEM,
       local: resourceMetrics == nil ? [:] : [ResourceMetricsAPI.version: ResourceMetricsAPI.discovery], logger: logger)
-    registry.access.set(authorizer, rbac: configuration.rbac ? rbac : nil)
+    registry.access.set(authorizer, rbac: accessModes.contains("RBAC") ? rbac : nil)
     registerReviews()
     registerProxies()
   }
@@ -165,10 +158,10 @@ public final class APIServer: HTTPHandler {
     aggregator.follow()
     policyTypes.follow()
     try await PublishedAuthentication(registry: registry, configuration: configuration).run()
-    guard configuration.rbac else { return }
+    if accessModes.contains("Node") { nodeAuthorizer.follow() }
+    guard accessModes.contains("RBAC") else { return }
     health.begin("poststarthook/rbac/bootstrap-roles")
     rbac.follow(registry)
-    nodeAuthorizer.follow()
     try await PolicyBootstrap(registry: registry).run()
     health.finish("poststarthook/rbac/bootstrap-roles")
   }
@@ -183,6 +176,7 @@ public final class APIServer: HTTPHandler {
       group.addTask { await self.policyTypes.run() }
       if let metrics = self.resourceMetrics { group.addTask { await metrics.run() } }
       if let encryption = self.encryption { group.addTask { await encryption.run() } }
+      for follower in self.followers { group.addTask { await follower.run() } }
       if let auditor = self.auditor { group.addTask { await auditor.run() } }
       group.addTask { await self.registry.repairServicesForEver() }
     }
@@ -203,6 +197,7 @@ public final class APIServer: HTTPHandler {
     await server?.shutdown(grace: .seconds(2))
     registry.stop()
     await registry.webhooks.shutdown()
+    await accessSetup.shutdown()
     await auditor?.close()
     await kubelets.shutdown()
   }
@@ -219,98 +214,26 @@ public final class APIServer: HTTPHandler {
     guard let certificate = configuration.servingCertificatePEM, let key = configuration.servingKeyPEM else {
       return nil
     }
-    let certificates = certificates
+    let verifiers = accessSetup.chainVerifiers
     return TLSOptions(
       certificateChainPEM: certificate, privateKeyPEM: key,
-      verifyClient: certificates.map { certificates in { @Sendable chain in certificates.verify(chain) } })
+      verifyClient: verifiers.isEmpty ? nil : { @Sendable chain in verifiers.contains { $0(chain) } })
   }
+
+  /// The types of authorizers there are.
+  var accessModes: Set<String> { accessSetup.modes }
 
   // MARK: Requests
 
-  /// What is known of a request once it is allowed.
-  struct Admitted {
-    var head: HTTPRequestHead
-    var info: RequestInfo
-    var user: UserInfo
-    var query: [(String, String)]
-    var audit: AuditRecord?
-    var started = RequestMetrics.now()
-  }
-
-  enum Admission {
-    case admitted(Admitted)
-    case refused(HTTPResponse, RequestInfo, AuditRecord?)
-  }
-
-  /// Authenticates and authorizes. `user` is given where the way in has settled who asks.
-  func admit(_ head: HTTPRequestHead, user known: UserInfo? = nil) -> Admission {
-    let query = head.query
-    let info = RequestInfo(method: head.method, path: head.path, query: query)
-    func refused(_ error: any Error, _ audit: AuditRecord?) -> Admission {
-      let response = errorResponse(error, head.headers, query: query)
-      audit?.answered(response)
-      return .refused(response, info, audit)
-    }
-    func nobody() -> Admission {
-      refused(StatusError.unauthorized(), record(head, info, UserInfo(name: ""), nil, isUnknown: true))
-    }
-    var user: UserInfo
-    if let known {
-      user = RequestAuthenticator.completed(known)
-    } else {
-      switch authenticator.authenticateSync(head) ?? .absent {
-      case .user(let found): user = found
-      case .absent: return nobody()
-      case .failed(let reason):
-        logger.debug("unable to authenticate the request", metadata: ["reason": "\(reason)"])
-        return nobody()
-      }
-    }
-    let real = user
-    do {
-      if let other = try Impersonation.apply(head.headers, user: user, authorizer: authorizer) { user = other }
-    } catch {
-      return refused(error, record(head, info, real, nil))
-    }
-    let audit = record(head, info, real, user == real ? nil : user)
-    let attributes = AuthorizationAttributes(info)
-    let answer = authorizer.authorize(user, attributes)
-    if let audit {
-      audit.annotate("authorization.k8s.io/decision", answer.decision == .allowed ? "allow" : "forbid")
-      audit.annotate("authorization.k8s.io/reason", answer.reason)
-    }
-    guard answer.decision == .allowed else {
-      return refused(forbidden(user, attributes, reason: answer.reason), audit)
-    }
-    return .admitted(Admitted(head: head, info: info, user: user, query: query, audit: audit))
-  }
-
-  private func record(
-    _ head: HTTPRequestHead, _ info: RequestInfo, _ user: UserInfo, _ other: UserInfo?, isUnknown: Bool = false
-  ) -> AuditRecord? {
-    auditor?.begin(
-      id: head.headers["audit-id"] ?? Self.newAuditID(), head, info, user: user, impersonated: other,
-      isUnknown: isUnknown)
-  }
-
-  /// Whether a refusal may come from caches that do not have yet what another server was told: a token's account, a
-  /// role's binding.
-  private func mayBeBehind(_ refusal: HTTPResponse) -> Bool {
-    !registry.storage.servesCurrentReads && (refusal.status == 401 || refusal.status == 403)
-  }
-
-  private func admitCaughtUp(_ head: HTTPRequestHead, user: UserInfo?) async -> Admission {
-    let before = registry.hub.clock.current
-    let first = admit(head, user: user)
-    guard case .refused(let response, _, _) = first, mayBeBehind(response) else { return first }
-    // Who cannot be told more is answered by what is known.
-    try? await registry.catchUp()
-    return registry.hub.clock.current > before ? admit(head, user: user) : first
-  }
-
   public func handleSync(_ head: HTTPRequestHead) -> HTTPResponse? {
     let started = RequestMetrics.now()
-    switch admit(head) {
+    guard let found = authenticator.authenticateSync(head) else { return nil }
+    if authorizer.asksOthers {
+      let memo = AccessMemo()
+      AccessMemo.$current.withValue(memo) { deliberate(head, user: nil, found: found) }
+      if memo.isWaiting { return nil }
+    }
+    switch admit(head, found: found) {
     case .refused(let response, let info, let audit):
       if mayBeBehind(response) { return nil }
       return finish(response, info, head, started, audit)
@@ -354,7 +277,9 @@ public final class APIServer: HTTPHandler {
     return finish(await answer(admitted, request), info, head, started, audit)
   }
 
-  private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
+  private func answer(_ allowed: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
+    var admitted = allowed
+    if let proxy = authenticator.frontProxy { admitted.head.headers = proxy.cleaned(admitted.head.headers) }
     if let response = request.body.isEmpty ? answerNow(admitted) : nil { return response }
     if let server = extensionServer(admitted.head) { return await forward(admitted, request, to: server) }
     if let metrics = localAPI(admitted.info) { return await metrics.answer(resourceRequest(admitted, body: [])) }
@@ -405,7 +330,7 @@ public final class APIServer: HTTPHandler {
     return response
   }
 
-  private static func newAuditID() -> String { auditIDs.withLock { UUIDText.make(using: &$0) } }
+  static func newAuditID() -> String { auditIDs.withLock { UUIDText.make(using: &$0) } }
 
   /// Audit identifiers must differ, not be secret: they cost no system call each.
   private static let auditIDs = Mutex(SplitMix64(state: SystemRandomNumberGenerator.seed()))

@@ -18,14 +18,15 @@ public struct APIServerConfiguration: Sendable {
   /// Who signs clients' certificates.
   public var clientCAFile: String?
   public var clientCAPEM: String?
-  /// Who signs the front proxy's client certificate; with the names and headers below it is published for extension
-  /// servers.
+  /// Who signs the front proxy's client certificate. A client with such a certificate, and one of the names below if
+  /// there are any, speaks for the users that it names in these headers. All of it is published for extension servers.
   public var requestHeaderClientCAFile: String?
   public var requestHeaderClientCAPEM: String?
   public var requestHeaderAllowedNames: [String] = []
   public var requestHeaderUsernameHeaders = ["X-Remote-User"]
   public var requestHeaderGroupHeaders = ["X-Remote-Group"]
   public var requestHeaderExtraHeaderPrefixes = ["X-Remote-Extra-"]
+  public var requestHeaderUIDHeaders: [String] = []
   /// Signs service-account tokens, and verifies those it signed.
   public var serviceAccountKeyFile: String?
   public var serviceAccountKeyPEM: String?
@@ -40,8 +41,15 @@ public struct APIServerConfiguration: Sendable {
   public var tokenFile: String?
   public var staticTokens: [StaticToken] = []
   public var anonymousAuth = true
-  /// False allows everybody everything.
-  public var rbac = true
+  /// Ways to authenticate that ask others.
+  public var authentication = AuthenticationSettings()
+  /// Who decides what users may do.
+  public var authorization = AuthorizationSettings()
+  /// Node and RBAC rules; false allows everybody everything.
+  public var rbac: Bool {
+    get { authorization.modes.contains("RBAC") }
+    set { authorization.modes = newValue ? ["Node", "RBAC"] : ["AlwaysAllow"] }
+  }
 
   /// Admission plugins that run beside the default ones, by upstream's names.
   public var enabledAdmissionPlugins: Set<String> = []

@@ -48,15 +48,20 @@ extension RequestInfo {
       let query = query()
       if verb == "get" { verb = Self.asksToWatch(query) ? "watch" : "list" }
       // A selector of exactly one name lets rules with resource names apply to lists and watches.
-      fieldSelector = query.first { $0.0 == "fieldSelector" }?.1 ?? ""
+      readSelectors(query)
       if !fieldSelector.isEmpty, let selector = try? Fields.Selector.parse(fieldSelector) {
         let exact = selector.requirements.first { $0.path == "metadata.name" && $0.op == .equals }?.value
         if let exact, !exact.contains("/"), !exact.contains("%"), exact != ".", exact != ".." { name = exact }
       }
     } else if verb == "delete" {
       verb = "deletecollection"
-      fieldSelector = query().first { $0.0 == "fieldSelector" }?.1 ?? ""
+      readSelectors(query())
     }
+  }
+
+  private mutating func readSelectors(_ query: [(String, String)]) {
+    fieldSelector = query.first { $0.0 == "fieldSelector" }?.1 ?? ""
+    labelSelector = query.first { $0.0 == "labelSelector" }?.1 ?? ""
   }
 
   /// Go's reading of a boolean parameter: anything but `false` and `0` is true.

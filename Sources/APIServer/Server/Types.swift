@@ -48,6 +48,8 @@ public struct RequestInfo: Sendable, Hashable {
   public var name = ""
   /// The field selector of a list, a watch or a deletion of many, as sent.
   public var fieldSelector = ""
+  /// The label selector of such a request, as sent.
+  public var labelSelector = ""
   /// The path after the namespace: resource, name, subresource and what follows.
   public var parts: [String] = []
   /// The decoded path.
@@ -102,6 +104,10 @@ public struct AuthorizationAttributes: Sendable, Hashable {
   public var name = ""
   /// The field selector of a list, a watch or a deletion of many, as sent.
   public var fieldSelector = ""
+  /// The label selector of such a request, as sent.
+  public var labelSelector = ""
+  /// Selectors that came as requirements, in place of the texts.
+  var givenSelectors: AccessSelectors?
   public var isResource: Bool
   /// Non-resource requests only.
   public var path = ""
@@ -135,13 +141,14 @@ public struct AuthorizationAttributes: Sendable, Hashable {
         verb: info.verb, apiGroup: info.apiGroup, apiVersion: info.apiVersion, resource: info.resource,
         subresource: info.subresource, namespace: info.namespace, name: info.name)
       fieldSelector = info.fieldSelector
+      labelSelector = info.labelSelector
     } else {
       self.init(verb: info.verb, path: info.path)
     }
   }
 }
 
-/// An authorizer's answer.
+/// An authorizer's decision.
 public enum AuthorizationDecision: Sendable, Hashable { case allowed, denied, noOpinion }
 
 /// Decides who may do what; synchronous, so that it can run on an event loop.
@@ -173,6 +180,10 @@ public enum AuthenticationResult: Sendable {
   case user(UserInfo)
   /// Credentials were given and are bad; the client gets 401.
   case failed(String)
+}
+
+extension AuthenticationResult {
+  var user: UserInfo? { if case .user(let user) = self { user } else { nil } }
 }
 
 /// Finds out who makes a request.

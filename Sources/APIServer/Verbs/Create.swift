@@ -80,7 +80,7 @@ extension Registry {
     do {
       try await allocateForCreate(&object, context, &claims)
       try validateNew(object, context)
-      try admission.validate(object, admitted, self)
+      try await access.settled { try admission.validate(object, admitted, self) }
       try await dynamicAdmission.validate(object, admitted, self)
       try await ResourceQuotaAdmission(registry: self).admit(object, admitted)
       object.metadata.managedFields = sentFields

@@ -47,7 +47,7 @@ extension Registry {
       let before = try LiveObject(resource, cached: old)
       try checkPreconditions(context, options, before, old)
       let admitted = AdmissionRequest(context, operation: .delete, old: before, options: options.tree)
-      try admission.validate(before, admitted, self)
+      try await access.settled { try admission.validate(before, admitted, self) }
       if dynamicAdmission.mayMutate {
         var view = try AdmissionView(admitted, nil, self)
         try await dynamicAdmission.mutate(&view, admitted, self)

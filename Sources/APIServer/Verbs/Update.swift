@@ -148,7 +148,7 @@ extension Registry {
     var bytes = object.stored()
     if bumpGeneration(&object, bytes, before, context, old) { bytes = object.stored() }
     try validateChanged(object, before, context)
-    try admission.validate(object, admitted, self)
+    try await access.settled { try admission.validate(object, admitted, self) }
     if context.subresource != "binding" { try await dynamicAdmission.validate(object, admitted, self) }
     try await ResourceQuotaAdmission(registry: self).admit(object, admitted)
     // A binding is the scheduler's word, not a field it manages.

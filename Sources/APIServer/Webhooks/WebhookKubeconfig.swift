@@ -7,7 +7,12 @@ import Logging
 struct WebhookKubeconfig: Sendable {
   let server: String
   private let tls: ClientTLSOptions
-  private let token: String?
+  private enum Credential: Sendable {
+    case token(String)
+    case file(String)
+    case password(String, String)
+  }
+  private let credential: Credential?
 
   /// Reads the file. Throws where it names no server, or a file that cannot be read.
   init(path: String) throws {
@@ -34,14 +39,60 @@ struct WebhookKubeconfig: Sendable {
       guard let bytes = readWholeFile(full) else { throw AuditPolicy.Malformed(description: "cannot read \(full)") }
       return String(decoding: bytes, as: UTF8.self)
     }
-    self.server = server
     var tls = ClientTLSOptions(trustedCAPEM: try pem(cluster, "certificate-authority"))
     tls.certificateChainPEM = try pem(user, "client-certificate")
     tls.privateKeyPEM = try pem(user, "client-key")
     tls.insecureSkipVerify = cluster?["insecure-skip-tls-verify"]?.boolValue ?? false
     if let name = cluster?["tls-server-name"]?.stringValue { tls.serverName = name }
+    self.server = server
     self.tls = tls
-    token = user?["token"]?.stringValue
+    if let token = user?["token"]?.stringValue {
+      credential = .token(token)
+    } else if let file = user?["tokenFile"]?.stringValue {
+      credential = .file(file.hasPrefix("/") ? file : directory + file)
+    } else if let name = user?["username"]?.stringValue {
+      credential = .password(name, user?["password"]?.stringValue ?? "")
+    } else {
+      credential = nil
+    }
+  }
+
+  /// The API server of the cluster in whose pod this process runs.
+  static func inCluster(_ environment: (String) -> String?) throws -> WebhookKubeconfig {
+    guard let host = environment("KUBERNETES_SERVICE_HOST"), let port = environment("KUBERNETES_SERVICE_PORT"),
+      !host.isEmpty, !port.isEmpty
+    else {
+      throw AuditPolicy.Malformed(
+        description: "unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT "
+          + "must be defined")
+    }
+    let directory = "/var/run/secrets/kubernetes.io/serviceaccount/"
+    guard let authority = readWholeFile(directory + "ca.crt") else {
+      throw AuditPolicy.Malformed(description: "cannot read \(directory)ca.crt")
+    }
+    return WebhookKubeconfig(
+      server: "https://\(host.contains(":") ? "[\(host)]" : host):\(port)",
+      tls: ClientTLSOptions(trustedCAPEM: String(decoding: authority, as: UTF8.self)),
+      credential: .file(directory + "token"))
+  }
+
+  private init(server: String, tls: ClientTLSOptions, credential: Credential?) {
+    self.server = server
+    self.tls = tls
+    self.credential = credential
+  }
+
+  /// What the request says of who asks, beside a certificate.
+  private var authorization: String? {
+    switch credential {
+    case .token(let token): return "Bearer " + token
+    case .file(let path):
+      // Tokens in files are renewed.
+      return readWholeFile(path).map { "Bearer " + String(decoding: $0, as: UTF8.self).trimmingSpaces }
+    case .password(let name, let password):
+      return "Basic " + Base64Bytes(Array("\(name):\(password)".utf8)).base64
+    case nil: return nil
+    }
   }
 
   func client(logger: Logger) -> HTTPClient {
@@ -54,7 +105,7 @@ struct WebhookKubeconfig: Sendable {
     var headers = HTTPFields()
     headers.add("content-type", "application/json")
     headers.add("accept", "application/json")
-    if let token { headers.add("authorization", "Bearer " + token) }
+    if let authorization { headers.add("authorization", authorization) }
     return HTTPClientRequest(
       method: "POST", origin: origin, target: target.isEmpty ? "/" : target, headers: headers, body: .bytes(body),
       timeout: timeout)

@@ -20,7 +20,6 @@ struct APIServerCommand: ComponentCommand {
       "storage-backend": "--etcd-servers selects etcd, --datastore-dir SQLite",
       "storage-media-type": "objects are stored as JSON",
       "service-account-extend-token-expiration": "tokens of kubelets are always extended",
-      "authentication-config": "not yet", "authorization-config": "not yet", "oidc-issuer-url": "not yet",
       "admission-control-config-file": "not yet", "egress-selector-config-file": "nodes are reached directly",
     ])
 
@@ -65,15 +64,6 @@ struct APIServerCommand: ComponentCommand {
     .list("api-audiences", "", "Whom tokens must be for; the issuer by default."),
     .duration("service-account-max-token-expiration", "0s", "How long a token lives at most; 0 for as long as asked."),
     .flag("service-account-lookup", true, "Must be true: tokens of accounts that are gone are refused."),
-    .list("authorization-mode", "Node,RBAC", "Node,RBAC or AlwaysAllow."),
-    .flag("enable-bootstrap-token-auth", true, "Must be true: bootstrap tokens are always read."),
-    .flag("anonymous-auth", true, "Whether a request without credentials is system:anonymous."),
-    .text("token-auth-file", "", "Lines of token,user,uid,\"groups\"."),
-    .text("requestheader-client-ca-file", "", "Published for extension servers; a front proxy is not served yet."),
-    .list("requestheader-allowed-names", "", "Published for extension servers."),
-    .list("requestheader-username-headers", "", "Published for extension servers."),
-    .list("requestheader-group-headers", "", "Published for extension servers."),
-    .list("requestheader-extra-headers-prefix", "", "Published for extension servers."),
     .text("proxy-client-cert-file", "", "Identifies this server to extension servers."),
     .text("proxy-client-key-file", "", "The key of that certificate."),
   ]
@@ -141,26 +131,12 @@ struct APIServerCommand: ComponentCommand {
     settings.audiences = values.list("api-audiences")
     settings.serviceAccountMaxTokenExpiration =
       values.duration("service-account-max-token-expiration").components.seconds
-    settings.tokenFile = values.path("token-auth-file")
-    settings.anonymousAuth = values.flag("anonymous-auth")
-    switch Set(values.list("authorization-mode")) {
-    case ["AlwaysAllow"]: settings.rbac = false
-    case ["Node", "RBAC"], ["RBAC"]: settings.rbac = true
-    case let other:
-      throw FlagError(
-        "--authorization-mode=\(other.sorted().joined(separator: ",")) is not served: Node,RBAC or AlwaysAllow")
-    }
     guard values.text("endpoint-reconciler-type") == "lease" else {
       throw FlagError("--endpoint-reconciler-type must be lease")
     }
     try APIServerFlags.apply(values, to: &settings)
     settings.proxyClientCertificateFile = values.path("proxy-client-cert-file")
     settings.proxyClientKeyFile = values.path("proxy-client-key-file")
-    settings.requestHeaderClientCAFile = values.path("requestheader-client-ca-file")
-    settings.requestHeaderAllowedNames = values.list("requestheader-allowed-names")
-    settings.requestHeaderUsernameHeaders = values.list("requestheader-username-headers")
-    settings.requestHeaderGroupHeaders = values.list("requestheader-group-headers")
-    settings.requestHeaderExtraHeaderPrefixes = values.list("requestheader-extra-headers-prefix")
     settings.kubeletClientCertificateFile = values.path("kubelet-client-certificate")
     settings.kubeletClientKeyFile = values.path("kubelet-client-key")
     settings.kubeletCAFile = values.path("kubelet-certificate-authority")

@@ -2,23 +2,25 @@ import APIServer
 
 /// Flags of kube-apiserver that `apus server` takes too, as `--kube-apiserver-arg flag=value`.
 enum APIServerFlags {
-  static let shared: [GoFlag] = [
-    .text("audit-policy-file", "", "What is written down about which requests."),
-    .text("audit-log-path", "", "Where it is written; - is standard output."),
-    .text("audit-log-format", "json", "json or legacy."),
-    .integer("audit-log-maxsize", 100, "Megabytes of a log before the next is begun."),
-    .integer("audit-log-maxbackup", 0, "How many old logs are kept; 0 is all."),
-    .integer("audit-log-maxage", 0, "How many days old logs are kept; 0 is for ever."),
-    .text("audit-webhook-config-file", "", "A kubeconfig of the webhook that gets it too."),
-    .duration("audit-webhook-batch-max-wait", "30s", "How long it may wait for a full batch."),
-    .duration("audit-webhook-initial-backoff", "10s", "How long to wait before trying the webhook again."),
-    .text("encryption-provider-config", "", "How what is stored is encrypted."),
-    .flag("encryption-provider-config-automatic-reload", false, "Whether that is read again when it changes."),
-    .list("enable-admission-plugins", "", "Plugins to run beside those that run by default."),
-    .list("disable-admission-plugins", "", "Plugins that run by default and are not to run."),
-  ]
+  static let shared: [GoFlag] =
+    [
+      .text("audit-policy-file", "", "What is written down about which requests."),
+      .text("audit-log-path", "", "Where it is written; - is standard output."),
+      .text("audit-log-format", "json", "json or legacy."),
+      .integer("audit-log-maxsize", 100, "Megabytes of a log before the next is begun."),
+      .integer("audit-log-maxbackup", 0, "How many old logs are kept; 0 is all."),
+      .integer("audit-log-maxage", 0, "How many days old logs are kept; 0 is for ever."),
+      .text("audit-webhook-config-file", "", "A kubeconfig of the webhook that gets it too."),
+      .duration("audit-webhook-batch-max-wait", "30s", "How long it may wait for a full batch."),
+      .duration("audit-webhook-initial-backoff", "10s", "How long to wait before trying the webhook again."),
+      .text("encryption-provider-config", "", "How what is stored is encrypted."),
+      .flag("encryption-provider-config-automatic-reload", false, "Whether that is read again when it changes."),
+      .list("enable-admission-plugins", "", "Plugins to run beside those that run by default."),
+      .list("disable-admission-plugins", "", "Plugins that run by default and are not to run."),
+    ] + APIServerAccessFlags.all
 
   static func apply(_ values: FlagValues, to settings: inout APIServer.Configuration) throws {
+    try APIServerAccessFlags.apply(values, to: &settings)
     settings.audit.policyFile = values.path("audit-policy-file")
     settings.audit.logPath = values.text("audit-log-path")
     settings.audit.logFormat = values.text("audit-log-format")

@@ -39,6 +39,7 @@ struct ControlPlane: Sendable {
     configuration.kubeletCAFile = pki.authorityPath
     configuration.requestHeaderClientCAFile = pki.frontProxyAuthorityPath
     configuration.requestHeaderAllowedNames = ["front-proxy-client"]
+    configuration.requestHeaderUIDHeaders = ["X-Remote-Uid"]
     configuration.proxyClientCertificateFile = pki.certificatePath(.frontProxyClient)
     configuration.proxyClientKeyFile = pki.keyPath(.frontProxyClient)
     configuration.serviceAccountIssuer = "https://kubernetes.default.svc.\(arguments.clusterDomain)"

@@ -204,9 +204,12 @@ struct AdmissionExpressions: Sendable {
           verb: request.verb, apiGroup: request.group, resource: request.resource, subresource: request.subresource,
           namespace: request.namespace, name: request.name)
         attributes.fieldSelector = request.fieldSelector
+        attributes.labelSelector = request.labelSelector
       }
-      let (decision, reason) = registry.access.decide(user, attributes)
-      return CELAuthorizationDecision(isAllowed: decision == .allowed, reason: reason)
+      let answer = registry.access.answer(user, attributes)
+      return CELAuthorizationDecision(
+        isAllowed: answer.decision == .allowed, reason: answer.reason,
+        error: answer.decision == .allowed ? nil : answer.error)
     }
   }
 }

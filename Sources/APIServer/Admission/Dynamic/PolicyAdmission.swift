@@ -34,7 +34,7 @@ struct PolicyAdmission: Sendable {
           do {
             guard try binding.match.version(for: view, registry) != nil else { continue }
             for params in try await PolicyParams(registry: registry).find(policy.paramKind, binding, view) {
-              for refusal in evaluate(policy, seen, params) {
+              for refusal in try await registry.access.settled({ evaluate(policy, seen, params) }) {
                 act(on: refusal, policy.name, binding, &denied)
               }
             }
@@ -164,8 +164,13 @@ struct PolicyAdmission: Sendable {
           do {
             guard try binding.match.version(for: view, registry) != nil else { continue }
             for params in try await PolicyParams(registry: registry).find(policy.paramKind, binding, view) {
-              var seen = try await view.converted(to: version)
-              guard try change(&seen, policy, params) else { continue }
+              let start = try await view.converted(to: version)
+              var seen = start
+              let changes = try await registry.access.settled {
+                seen = start
+                return try change(&seen, policy, params)
+              }
+              guard changes else { continue }
               hasRun = true
               try await view.adopt(seen)
             }

@@ -16,7 +16,11 @@ struct WebhookAdmission: Sendable {
     if !webhook.conditions.isEmpty {
       var budget = AdmissionExpressions.conditionBudget
       let activation = AdmissionExpressions(.authorizer).activation(converted, params: nil, registry, .authorizer)
-      switch webhook.conditions.evaluate(activation, budget: &budget) {
+      let outcome = try await registry.access.settled {
+        budget = AdmissionExpressions.conditionBudget
+        return webhook.conditions.evaluate(activation, budget: &budget)
+      }
+      switch outcome {
       case .matches: break
       case .fails: return nil
       case .error(let text):
