@@ -81,9 +81,12 @@ final class DaemonSetController: Controller {
     switch event {
     case .added: expectations.created(key)
     case .deleted: expectations.deleted(key, pod.metadata.uid)
-    case .updated: if pod.isBeingDeleted { expectations.deleted(key, pod.metadata.uid) }
+    case .updated(let old, let new):
+      guard OwnersView.differs(old, new) || old.spec.nodeName != new.spec.nodeName else { return }
+      if pod.isBeingDeleted { expectations.deleted(key, pod.metadata.uid) }
     }
-    queue.add(key)
+    let size = Int(sets.lister.get(key)?.status.desiredNumberScheduled ?? 0)
+    queue.add(key, size: size, urgent: size < 250 || expectations.isDone(key))
   }
 
   // MARK: Reconcile

@@ -46,11 +46,12 @@ final class ReplicaController<Owner: ReplicaOwner>: Controller {
       if pod.metadata.deletionTimestamp != nil { return podGone(pod) }
       if let owner = owner(of: pod) {
         expectations.created(owner)
-        queue.add(owner)
+        add(owner)
       } else if pod.metadata.controllerOwner == nil {
         enqueueThoseSelecting(pod)
       }
     case .updated(let old, let new):
+      guard OwnersView.differs(old, new) else { return }
       if new.metadata.deletionTimestamp != nil {
         podGone(new)
         if old.metadata.labels != new.metadata.labels { podGone(old) }
@@ -60,7 +61,7 @@ final class ReplicaController<Owner: ReplicaOwner>: Controller {
       let after = owner(of: new)
       if let before, before != after { queue.add(before) }
       if let after {
-        queue.add(after)
+        add(after)
       } else if new.metadata.controllerOwner == nil,
         old.metadata.labels != new.metadata.labels || old.metadata.controllerOwner != nil
       {
@@ -74,7 +75,13 @@ final class ReplicaController<Owner: ReplicaOwner>: Controller {
   private func podGone(_ pod: Pod) {
     guard let owner = owner(of: pod) else { return }
     expectations.deleted(owner, pod.metadata.uid)
-    queue.add(owner)
+    add(owner)
+  }
+
+  /// What was asked for and has now been seen lets the next step begin at once.
+  private func add(_ key: ObjectKey) {
+    let size = owners.lister.get(key)?.desiredReplicas ?? 0
+    queue.add(key, size: size, urgent: size < 250 || expectations.isDone(key))
   }
 
   /// The owner's key, if the pod's controller is of our kind. The owner itself may be gone by now.

@@ -27,6 +27,15 @@ final class Expectations: Sendable {
     }
   }
 
+  /// Whether something was asked for, and the last of it has just been seen; says so once.
+  func isDone(_ key: ObjectKey) -> Bool {
+    state.withLock { state in
+      guard let expected = state[key], expected.creations <= 0, expected.deletions.isEmpty else { return false }
+      state[key] = nil
+      return true
+    }
+  }
+
   func expect(_ key: ObjectKey, creations: Int) {
     state.withLock { $0[key] = Expected(creations: creations, deletions: [], since: .now) }
   }
