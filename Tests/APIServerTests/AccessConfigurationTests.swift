@@ -170,7 +170,7 @@ import Testing
         let question = AuthorizationAttributes(verb: "get", apiGroup: "", resource: "secrets", namespace: "x")
         #expect(await server.authorizer.answer(frank, question).decision == .noOpinion)
         #expect(hook.questions.isEmpty)
-        let follower = try #require(server.followers.first)
+        let follower = try #require(server.followers.first { $0.what == "authorization configuration" })
         try write("request.user == 'frank'")
         try follower.take(#require(readWholeFile(path)))
         #expect(await server.authorizer.answer(frank, question).decision == .allowed)

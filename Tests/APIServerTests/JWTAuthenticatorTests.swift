@@ -118,7 +118,7 @@ import Testing
         #expect(try await fixture.ask(client, "GET", "/livez").status == 200)
         #expect(try await fixture.ask(client, "GET", "/version").status == 401)
         // The file changes while the server runs.
-        let follower = try #require(fixture.server.followers.first)
+        let follower = try #require(fixture.server.followers.first { $0.what == "authentication configuration" })
         try follower.take(Array(Self.configuration("https://another.example", ca).utf8))
         #expect(try await fixture.ask(client, "GET", "/version").status == 200)
         #expect(try await name(Self.sign(own, lifetime: 601)) == nil)

@@ -1,21 +1,21 @@
 import APIMachinery
 import HTTP
 import PKI
+import Synchronization
 
 /// Names users by their client certificates: CN is the user, O are the groups.
 ///
-/// The chain is verified once, during the handshake, and the user read once a connection.
+/// The chain is verified once, during the handshake, and the user read once a connection; again when the authorities
+/// have changed.
 struct CertificateAuthenticator: Authenticator {
-  private let authorities: [CertificateInfo]
+  let authorities: TrustedAuthorities
   private let now: @Sendable () -> Time
   /// Set where the handshake accepts certificates of other authorities as well: each must be looked at again.
   var sharesHandshake = false
 
   /// Trusts the certificates of a PEM bundle.
   init(authoritiesPEM: String, now: @escaping @Sendable () -> Time = { .now }) throws {
-    var authorities: [CertificateInfo] = []
-    for block in pemBlocks(authoritiesPEM) { authorities.append(try CertificateInfo(pem: block)) }
-    self.authorities = authorities
+    authorities = try TrustedAuthorities(authoritiesPEM)
     self.now = now
   }
 
@@ -26,6 +26,7 @@ struct CertificateAuthenticator: Authenticator {
     }
     let time = now()
     guard certificate.isValid(at: time) else { return false }
+    let authorities = authorities.current
     var current = certificate
     var intermediates = chain.dropFirst().prefix(8).compactMap { try? CertificateInfo(der: $0) }
     while true {
@@ -48,13 +49,14 @@ struct CertificateAuthenticator: Authenticator {
 
   func authenticateSync(_ head: HTTPRequestHead) -> AuthenticationResult? {
     guard let peer = head.tls, let leaf = peer.certificates.first else { return .absent }
-    let facts = peer.facts
-    if let known = facts.client {
+    let generation = authorities.generation
+    if let known = peer.facts.client, known.generation == generation {
       return now() <= known.until ? known.result : .failed("x509: certificate has expired or is not yet valid")
     }
-    guard peer.verified, !sharesHandshake || verify(peer.certificates) else {
+    // What the handshake found is about the first authorities, and about those of proxies too.
+    guard sharesHandshake || generation > 0 ? verify(peer.certificates) : peer.verified else {
       let result = AuthenticationResult.failed("x509: certificate signed by unknown authority")
-      peer.remember { $0.client = (result, .init(seconds: .max)) }
+      peer.remember { $0.client = (result, .init(seconds: .max), generation) }
       return result
     }
     guard let certificate = try? CertificateInfo(der: leaf) else { return .failed("x509: malformed certificate") }
@@ -62,7 +64,7 @@ struct CertificateAuthenticator: Authenticator {
     let user = UserInfo(
       name: certificate.commonName, groups: certificate.organizations,
       extra: ["authentication.kubernetes.io/credential-id": [certificate.credentialID]])
-    peer.remember { $0.client = (.user(user), certificate.notAfter) }
+    peer.remember { $0.client = (.user(user), certificate.notAfter, generation) }
     return .user(user)
   }
 
@@ -73,9 +75,34 @@ struct CertificateAuthenticator: Authenticator {
 
 /// What a connection's certificate stands for: found with the first request, good for all of them.
 struct PeerFacts: Sendable {
-  var client: (result: AuthenticationResult, until: Time)?
+  var client: (result: AuthenticationResult, until: Time, generation: Int)?
   /// Why a front proxy's certificate is not believed; nil inside when it is.
-  var proxy: (problem: String?, until: Time)?
+  var proxy: (problem: String?, until: Time, generation: Int)?
+}
+
+/// The authorities whose signatures are trusted. They may be replaced while the server runs.
+final class TrustedAuthorities: Sendable {
+  private let state: Mutex<[CertificateInfo]>
+  private let replacements = Atomic<Int>(0)
+
+  /// Reads a PEM bundle.
+  init(_ pem: String) throws { state = Mutex(try Self.read(pem)) }
+
+  func replace(_ pem: String) throws {
+    let read = try Self.read(pem)
+    if read.isEmpty { throw ConfigurationProblem(description: "there is no certificate in it") }
+    state.withLock { $0 = read }
+    replacements.add(1, ordering: .sequentiallyConsistent)
+  }
+
+  private static func read(_ pem: String) throws -> [CertificateInfo] {
+    try pemBlocks(pem).map { try CertificateInfo(pem: $0) }
+  }
+
+  var current: [CertificateInfo] { state.withLock { $0 } }
+
+  /// How often they have been replaced.
+  var generation: Int { replacements.load(ordering: .sequentiallyConsistent) }
 }
 
 extension TLSPeer {

@@ -32,6 +32,8 @@ struct FrontProxyAuthenticator: Authenticator {
     }
   }
 
+  var authorities: TrustedAuthorities { certificates.authorities }
+
   func verify(_ chain: [[UInt8]]) -> Bool { certificates.verify(chain) }
 
   func authenticateSync(_ head: HTTPRequestHead) -> AuthenticationResult? {
@@ -44,7 +46,8 @@ struct FrontProxyAuthenticator: Authenticator {
 
   /// Why the other side is no front proxy.
   private func problem(_ peer: TLSPeer, _ leaf: [UInt8]) -> String? {
-    if let known = peer.facts.proxy {
+    let generation = authorities.generation
+    if let known = peer.facts.proxy, known.generation == generation {
       return known.problem ?? (now() <= known.until ? nil : "x509: certificate has expired or is not yet valid")
     }
     var problem: String?
@@ -59,7 +62,7 @@ struct FrontProxyAuthenticator: Authenticator {
     } else {
       problem = "x509: malformed certificate"
     }
-    peer.remember { $0.proxy = (problem, until) }
+    peer.remember { $0.proxy = (problem, until, generation) }
     return problem
   }
 

@@ -32,7 +32,7 @@ struct AudienceAgnostic: TokenAuthenticator {
   let audiences: [String]
 
   func authenticate(token: String, audiences wanted: [String]) -> TokenResult? {
-    let shared = wanted.filter(audiences.contains)
+    let shared = wanted == audiences ? audiences : wanted.filter(audiences.contains)
     if shared.isEmpty, !wanted.isEmpty { return .absent }
     return inner.authenticate(token: token, audiences: []).map { named($0, shared) }
   }

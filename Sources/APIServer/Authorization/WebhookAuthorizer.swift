@@ -55,6 +55,7 @@ final class WebhookAuthorizer: Sendable {
 
   private static func isCached(_ a: AuthorizationAttributes) -> Bool {
     let texts = [a.namespace, a.verb, a.apiGroup, a.apiVersion, a.resource, a.subresource, a.name, a.path]
+    if a.fieldSelector.utf8.count + a.labelSelector.utf8.count >= maxCachedQuestion { return false }
     return texts.reduce(0) { $0 + $1.utf8.count } < maxCachedQuestion
   }
 

@@ -121,6 +121,7 @@ extension APIServer {
   func metricsText() -> String {
     var text = ""
     metrics.write(to: &text)
+    access.write(to: &text)
     let inFlight = requestsInFlight
     text +=
       "# HELP apiserver_current_inflight_requests [STABLE] Maximal number of currently used inflight request limit "

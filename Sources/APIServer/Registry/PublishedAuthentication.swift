@@ -1,5 +1,6 @@
 import API
 import APIMachinery
+import PKI
 
 /// Tells components and extension servers whom to believe: they read the authorities of clients and of the front proxy
 /// from the ConfigMap `extension-apiserver-authentication`.
@@ -36,11 +37,15 @@ struct PublishedAuthentication: Sendable {
     }
   }
 
-  /// The certificates of both texts, each once: several servers publish in the same place.
-  static func joined(_ present: String, _ own: String) -> String {
+  /// The certificates of both texts, each once: several servers publish in the same place. What has expired is left
+  /// out.
+  static func joined(_ present: String, _ own: String, now: Time = .now) -> String {
     var blocks: [String] = []
     for text in [present, own] {
-      for block in certificates(text) where !blocks.contains(block) { blocks.append(block) }
+      for block in certificates(text) where !blocks.contains(block) {
+        if let certificate = try? CertificateInfo(pem: block), certificate.notAfter < now { continue }
+        blocks.append(block)
+      }
     }
     return blocks.joined()
   }

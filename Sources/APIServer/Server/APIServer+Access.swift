@@ -10,6 +10,8 @@ extension APIServer {
     var head: HTTPRequestHead
     var info: RequestInfo
     var user: UserInfo
+    /// Whom the credentials name, who may impersonate `user`.
+    var asker = ""
     var query: [(String, String)]
     var audit: AuditRecord?
     var started = RequestMetrics.now()
@@ -68,7 +70,7 @@ extension APIServer {
       }
       return refused(forbidden(user, attributes, reason: answer.reason), audit)
     }
-    return .admitted(Admitted(head: head, info: info, user: user, query: query, audit: audit))
+    return .admitted(Admitted(head: head, info: info, user: user, asker: real.name, query: query, audit: audit))
   }
 
   private func record(
@@ -115,5 +117,55 @@ extension APIServer {
     } catch { return }
     let info = RequestInfo(method: head.method, path: head.path, query: head.query)
     _ = authorizer.decide(user, AuthorizationAttributes(info))
+  }
+
+  /// The request as others may see it: without what a front proxy says of its user.
+  func cleaned(_ request: Admitted) -> Admitted {
+    guard let proxy = authenticator.frontProxy else { return request }
+    var request = request
+    request.head.headers = proxy.cleaned(request.head.headers)
+    return request
+  }
+
+  // MARK: Files
+
+  /// Who follows the files with authorities and the serving certificate. What was given as text is in no file.
+  func certificateFollowers(_ configuration: APIServerConfiguration) -> [FileFollower] {
+    var result: [FileFollower] = []
+    func follow(
+      _ file: String?, _ text: String?, _ authorities: TrustedAuthorities?, _ what: String,
+      _ key: WritableKeyPath<APIServerConfiguration, String?> & Sendable
+    ) {
+      guard let file, let authorities, let bytes = readWholeFile(file), String(decoding: bytes, as: UTF8.self) == text
+      else { return }
+      result.append(
+        FileFollower(file, what, current: bytes, logger: logger) { [registry] bytes in
+          let text = String(decoding: bytes, as: UTF8.self)
+          try authorities.replace(text)
+          var changed = configuration
+          changed[keyPath: key] = text
+          let published = PublishedAuthentication(registry: registry, configuration: changed)
+          Task { try? await published.run() }
+        })
+    }
+    follow(
+      configuration.clientCAFile, configuration.clientCAPEM, authenticator.certificates?.authorities, "client CA",
+      \.clientCAPEM)
+    follow(
+      configuration.requestHeaderClientCAFile, configuration.requestHeaderClientCAPEM,
+      authenticator.frontProxy?.authorities, "request header CA", \.requestHeaderClientCAPEM)
+    if let certificate = configuration.servingCertificateFile, let key = configuration.servingKeyFile {
+      @Sendable func read() -> [UInt8]? {
+        guard let chain = readWholeFile(certificate), let secret = readWholeFile(key) else { return nil }
+        return chain + [0] + secret
+      }
+      result.append(
+        FileFollower("serving certificate", current: read(), logger: logger, read: read) { [weak self] bytes in
+          let parts = bytes.split(separator: 0, maxSplits: 1).map { String(decoding: $0, as: UTF8.self) }
+          guard parts.count == 2 else { throw ConfigurationProblem(description: "a file is empty") }
+          try self?.reload(servingCertificatePEM: parts[0], servingKeyPEM: parts[1])
+        })
+    }
+    return result
   }
 }

@@ -31,6 +31,7 @@ public final class APIServer: HTTPHandler {
   let openAPI: OpenAPIDocuments
   let health: HealthChecks
   let metrics = RequestMetrics()
+  let access: AccessMetrics
   let aggregator: Aggregator
   /// Nil where others are to serve these.
   let resourceMetrics: ResourceMetrics?
@@ -45,7 +46,8 @@ public final class APIServer: HTTPHandler {
   private let group: (any EventLoopGroup)?
   let nodeAuthorizer: NodeAuthorizer
   /// Files that are read again when they change.
-  let followers: [FileFollower]
+  /// Written once, before anybody else has the server.
+  private(set) nonisolated(unsafe) var followers: [FileFollower] = []
   private let accessSetup: AccessSetup
   private let server = Mutex<HTTPServer?>(nil)
   private let inFlight = Mutex((reading: 0, mutating: 0))
@@ -87,13 +89,13 @@ public final class APIServer: HTTPHandler {
     identity = ServerIdentity(
       registry: registry, hostName: configuration.hostName.isEmpty ? ServerIdentity.hostName() : configuration.hostName)
     nodeAuthorizer = NodeAuthorizer(registry: registry)
-    let access = try AccessSetup(
+    let setup = try AccessSetup(
       configuration, registry: registry, tokens: tokens, audiences: audiences, node: nodeAuthorizer, rbac: rbac,
       logger: logger)
-    accessSetup = access
-    authenticator = access.authenticator
-    authorizer = access.authorizer
-    followers = access.followers
+    accessSetup = setup
+    access = setup.metrics
+    authenticator = setup.authenticator
+    authorizer = setup.authorizer
     openAPI = OpenAPIDocuments(version: version)
     kubelets = KubeletProxy(registry: registry, configuration: configuration, logger: logger)
     registry.custom.follow { [discovery, openAPI] kinds in
@@ -112,6 +114,7 @@ public final class APIServer: HTTPHandler {
     registry.access.set(authorizer, rbac: accessModes.contains("RBAC") ? rbac : nil)
     registerReviews()
     registerProxies()
+    followers = setup.followers + certificateFollowers(configuration)
   }
 
   /// The store as the configuration has it encrypted, and who keeps an eye on that.
@@ -236,9 +239,13 @@ public final class APIServer: HTTPHandler {
     switch admit(head, found: found) {
     case .refused(let response, let info, let audit):
       if mayBeBehind(response) { return nil }
+      access.count(refusal: response.status)
       return finish(response, info, head, started, audit)
     case .admitted(let request):
-      return answerNow(request).map { finish($0, request.info, head, started, request.audit) }
+      return answerNow(request).map { response in
+        access.count(request.asker)
+        return finish(response, request.info, head, started, request.audit)
+      }
     }
   }
 
@@ -259,9 +266,12 @@ public final class APIServer: HTTPHandler {
     let started = RequestMetrics.now()
     let admitted: Admitted
     switch await admitCaughtUp(head, user: user) {
-    case .refused(let response, let info, let audit): return finish(response, info, head, started, audit)
+    case .refused(let response, let info, let audit):
+      access.count(refusal: response.status)
+      return finish(response, info, head, started, audit)
     case .admitted(let value): admitted = value
     }
+    access.count(admitted.asker)
     let (info, audit) = (admitted.info, admitted.audit)
     if request.bodyTooLarge {
       let problem = StatusError.requestEntityTooLarge("limit is \(configuration.maxRequestBodyBytes)")
@@ -277,11 +287,9 @@ public final class APIServer: HTTPHandler {
     return finish(await answer(admitted, request), info, head, started, audit)
   }
 
-  private func answer(_ allowed: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
-    var admitted = allowed
-    if let proxy = authenticator.frontProxy { admitted.head.headers = proxy.cleaned(admitted.head.headers) }
+  private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
     if let response = request.body.isEmpty ? answerNow(admitted) : nil { return response }
-    if let server = extensionServer(admitted.head) { return await forward(admitted, request, to: server) }
+    if let server = extensionServer(admitted.head) { return await forward(cleaned(admitted), request, to: server) }
     if let metrics = localAPI(admitted.info) { return await metrics.answer(resourceRequest(admitted, body: [])) }
     guard admitted.info.isResource else {
       let method = admitted.head.method
@@ -293,7 +301,7 @@ public final class APIServer: HTTPHandler {
       return answerPath(admitted)
     }
     if isProxy(admitted.info) {
-      do { return try await proxy(admitted, request) } catch { return errorResponse(error) }
+      do { return try await proxy(cleaned(admitted), request) } catch { return errorResponse(error) }
     }
     let resource = resourceRequest(admitted, body: request.body)
     return await registry.handle(resource)

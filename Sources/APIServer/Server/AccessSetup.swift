@@ -18,6 +18,7 @@ struct AccessSetup: Sendable {
   /// What a client's certificate may lead to.
   let chainVerifiers: [@Sendable ([[UInt8]]) -> Bool]
   let followers: [FileFollower]
+  let metrics = AccessMetrics()
   private let webhook: WebhookTokenAuthenticator?
   private let jwt: JWTAuthenticators?
 
@@ -46,7 +47,7 @@ struct AccessSetup: Sendable {
     known.append(agnostic(BootstrapTokenAuthenticator(registry: registry)))
     let anonymous = AnonymousRule(configuration.anonymousAuth ? .everywhere : .nowhere)
     let own = [configuration.serviceAccountIssuer]
-    let issuers = try Self.issuers(configuration, own: own, anonymous, logger: logger)
+    let issuers = try Self.issuers(configuration, own: own, anonymous, metrics, logger: logger)
     jwt = issuers.authenticators
     if let jwt { known.append(agnostic(jwt)) }
     followers += issuers.followers
@@ -85,21 +86,23 @@ struct AccessSetup: Sendable {
     self.modes = modes
     if let path {
       followers.append(
-        FileFollower(path, "authorization configuration", current: text, logger: logger) { text in
-          let next = try AuthorizationConfiguration(text)
-          let before = modes.subtracting(["Webhook"])
-          guard Set(next.types).subtracting(["Webhook"]) == before else {
-            throw ConfigurationProblem(
-              description: "authorizers other than webhooks cannot be changed: they are "
-                + before.sorted().joined(separator: ", "))
-          }
-          let old = authorizer.chain
-          authorizer.replace(
-            try next.chain(node: node, rbac: rbac, environment: Self.environment, logger: logger))
-          // Whoever asks one of the old ones now has its answer within its timeout.
-          Task {
-            try? await Task.sleep(for: .seconds(60))
-            await old.shutdown()
+        FileFollower(path, "authorization configuration", current: text, logger: logger) { [metrics] text in
+          try metrics.counting(.authorization) {
+            let next = try AuthorizationConfiguration(text)
+            let before = modes.subtracting(["Webhook"])
+            guard Set(next.types).subtracting(["Webhook"]) == before else {
+              throw ConfigurationProblem(
+                description: "authorizers other than webhooks cannot be changed: they are "
+                  + before.sorted().joined(separator: ", "))
+            }
+            let old = authorizer.chain
+            authorizer.replace(
+              try next.chain(node: node, rbac: rbac, environment: Self.environment, logger: logger))
+            // Whoever asks one of the old ones now has its answer within its timeout.
+            Task {
+              try? await Task.sleep(for: .seconds(60))
+              await old.shutdown()
+            }
           }
         })
     }
@@ -110,7 +113,8 @@ struct AccessSetup: Sendable {
 
   /// The issuers that a file or flags name, and who follows the file.
   private static func issuers(
-    _ configuration: APIServerConfiguration, own: [String], _ anonymous: AnonymousRule, logger: Logger
+    _ configuration: APIServerConfiguration, own: [String], _ anonymous: AnonymousRule, _ metrics: AccessMetrics,
+    logger: Logger
   ) throws -> (authenticators: JWTAuthenticators?, followers: [FileFollower]) {
     let settings = configuration.authentication
     guard let path = settings.configurationFile else {
@@ -134,12 +138,14 @@ struct AccessSetup: Sendable {
     anonymous.set(first.anonymous ?? rule)
     let authenticators = JWTAuthenticators(made(first, logger))
     let follower = FileFollower(path, "authentication configuration", current: text, logger: logger) { text in
-      let next = try read(text)
-      anonymous.set(next.anonymous ?? rule)
-      let old = authenticators.replace(made(next, logger))
-      Task {
-        try? await Task.sleep(for: .seconds(60))
-        for authenticator in old { await authenticator.shutdown() }
+      try metrics.counting(.authentication) {
+        let next = try read(text)
+        anonymous.set(next.anonymous ?? rule)
+        let old = authenticators.replace(made(next, logger))
+        Task {
+          try? await Task.sleep(for: .seconds(60))
+          for authenticator in old { await authenticator.shutdown() }
+        }
       }
     }
     return (authenticators, [follower])

@@ -1,8 +1,8 @@
 import Logging
 
-/// Reads a file again when it changes, and has what is in it taken over.
+/// Reads a file, or several that belong together, again when they change, and has what is in it taken over.
 struct FileFollower: Sendable {
-  let path: String
+  private let read: @Sendable () -> [UInt8]?
   let what: String
   let interval: Duration
   let logger: Logger
@@ -12,10 +12,17 @@ struct FileFollower: Sendable {
   let take: @Sendable ([UInt8]) throws -> Void
 
   init(
-    _ path: String, _ what: String, current: [UInt8]?, every interval: Duration = .seconds(1), logger: Logger,
+    _ path: String, _ what: String, current: [UInt8]?, logger: Logger,
     take: @escaping @Sendable ([UInt8]) throws -> Void
   ) {
-    self.path = path
+    self.init(what, current: current, logger: logger, read: { readWholeFile(path) }, take: take)
+  }
+
+  init(
+    _ what: String, current: [UInt8]?, every interval: Duration = .seconds(1), logger: Logger,
+    read: @escaping @Sendable () -> [UInt8]?, take: @escaping @Sendable ([UInt8]) throws -> Void
+  ) {
+    self.read = read
     self.what = what
     self.current = current
     self.interval = interval
@@ -26,7 +33,7 @@ struct FileFollower: Sendable {
   func run() async {
     var last = current
     while (try? await Task.sleep(for: interval)) != nil {
-      guard let text = readWholeFile(path), text != last else { continue }
+      guard let text = read(), text != last else { continue }
       last = text
       do {
         try take(text)

@@ -117,7 +117,7 @@ struct APIServerCommand: ComponentCommand {
       throw FlagError("--service-node-port-range must be like 30000-32767")
     }
     settings.serviceNodePortRange = ports[0]...ports[1]
-    (settings.servingCertificatePEM, settings.servingKeyPEM) = try serving(values)
+    (settings.servingCertificateFile, settings.servingKeyFile) = try serving(values)
     settings.clientCAFile = values.path("client-ca-file")
     guard let signing = values.path("service-account-signing-key-file") else {
       throw FlagError("--service-account-signing-key-file must be specified")
@@ -149,17 +149,17 @@ struct APIServerCommand: ComponentCommand {
     return settings
   }
 
+  /// The files of the serving certificate and its key, made where none are given and none are there.
   private func serving(_ values: FlagValues) throws -> (String, String) {
     if let certificate = values.path("tls-cert-file"), let key = values.path("tls-private-key-file") {
-      guard let chain = try AtomicFile.readText(certificate) else { throw FlagError("\(certificate) does not exist") }
-      guard let secret = try AtomicFile.readText(key) else { throw FlagError("\(key) does not exist") }
-      return (chain, secret)
+      for file in [certificate, key] where try AtomicFile.readText(file) == nil {
+        throw FlagError("\(file) does not exist")
+      }
+      return (certificate, key)
     }
     let directory = values.text("cert-dir")
     let (chain, key) = ("\(directory)/apiserver.crt", "\(directory)/apiserver.key")
-    if let certificate = try AtomicFile.readText(chain), let secret = try AtomicFile.readText(key) {
-      return (certificate, secret)
-    }
+    if try AtomicFile.readText(chain) != nil, try AtomicFile.readText(key) != nil { return (chain, key) }
     let addresses = ["127.0.0.1", "::1", ServerParts.firstAddress(of: values.text("service-cluster-ip-range"))]
     let made = try CertificateAuthority.create(commonName: "apiserver-ca").issue(
       CertificateRequest(
@@ -169,6 +169,6 @@ struct APIServerCommand: ComponentCommand {
     try AtomicFile.makeDirectory(directory, mode: 0o755)
     try AtomicFile.write(made.privateKeyPEM, to: key)
     try AtomicFile.write(made.certificatePEM, to: chain, mode: 0o644)
-    return (made.certificatePEM, made.privateKeyPEM)
+    return (chain, key)
   }
 }
