@@ -14,12 +14,14 @@ extension ControllerManager {
     public var rootCA = ""
     /// The key that signs tokens in Secrets, PEM; nil: such Secrets are not filled.
     public var serviceAccountKeyPEM: String?
-    /// The addresses that nodes' pod ranges are cut from.
+    /// The addresses that nodes' pod ranges are cut from: one range, or one of each family with a comma between them.
     public var clusterCIDR = "10.244.0.0/16"
     /// Whether nodes get pod ranges.
     public var allocateNodeCIDRs = true
     /// How large a node's range is.
     public var nodeCIDRMaskSize = 24
+    /// The same for IPv6.
+    public var nodeCIDRMaskSizeIPv6 = 64
     /// How often nodes are looked at.
     public var nodeMonitorPeriod: Duration = .seconds(5)
     /// How long a node may be silent before its conditions become Unknown.
@@ -52,6 +54,16 @@ extension ControllerManager {
     public var autoscaling = Autoscaling()
     /// How many endpoints a slice holds.
     public var maxEndpointsPerSlice = 100
+    /// How long changes of pods are gathered before Endpoints are written.
+    public var endpointsBatchPeriod: Duration = .zero
+    /// How long changes of pods are gathered before slices are written.
+    public var endpointSliceBatchPeriod: Duration = .zero
+    /// How many addresses of a subset are mirrored in slices.
+    public var maxMirroredEndpoints = 1000
+    /// How long changes of Endpoints are gathered before they are mirrored.
+    public var mirroringBatchPeriod: Duration = .zero
+    /// Whether what nobody owns any more is deleted.
+    public var collectsGarbage = true
     /// How often the garbage collector asks what kinds there are.
     public var discoveryPeriod: Duration = .seconds(30)
     /// The name of the storage class that the local-path provisioner serves; empty: none is made.
@@ -64,6 +76,8 @@ extension ControllerManager {
     public var localNodeName: String?
     /// The certificate (PEM) and key (PEM) that sign kubelets' certificate requests.
     public var clusterSigning: Signing?
+    /// Authorities for single signers, by their names, in place of `clusterSigning`.
+    public var signers: [String: Signing] = [:]
     /// How long signed certificates are valid, at most.
     public var clusterSigningDuration: Duration = .seconds(365 * 24 * 3600)
 

@@ -88,7 +88,10 @@ extension ControllerManager {
     ),
     ("resourcequota-controller", "resourcequota-controller", { ResourceQuotaController($0) }),
     ("namespace-controller", "namespace-controller", { NamespaceController($0) }),
-    ("garbage-collector-controller", "generic-garbage-collector", { GarbageCollector($0) }),
+    (
+      "garbage-collector-controller", "generic-garbage-collector",
+      { $0.configuration.collectsGarbage ? GarbageCollector($0) : nil }
+    ),
   ]
 
   /// Controllers of upstream's that are part of one of ours: that runs when either is named, and does what is.

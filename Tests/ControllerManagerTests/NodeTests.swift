@@ -193,6 +193,13 @@ import Testing
     #expect(!foreign)
     #expect(CIDRAllocator(cluster: "nonsense", nodeMask: 24) == nil)
     #expect(CIDRAllocator(cluster: "10.0.0.0/24", nodeMask: 16) == nil)
+    var six = try #require(CIDRAllocator(cluster: "fd00:10:244::/62", nodeMask: 64))
+    six.occupy("fd00:10:244:1::/64")
+    let taken = [six.allocate(), six.allocate(), six.allocate(), six.allocate()]
+    #expect(taken == ["fd00:10:244::/64", "fd00:10:244:2::/64", "fd00:10:244:3::/64", nil])
+    func count(_ ranges: String) -> Int? { CIDRAllocator.list(ranges, maskIPv4: 24, maskIPv6: 64)?.count }
+    #expect(count("10.0.0.0/16,fd00::/56") == 2 && count("10.0.0.0/16") == 1)
+    #expect(count("10.0.0.0/16,10.1.0.0/16") == nil && count("10.0.0.0/16,x") == nil && count("") == nil)
   }
 
   @Test func collectsPodsOfNobody() {

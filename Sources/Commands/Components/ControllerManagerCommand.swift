@@ -15,7 +15,7 @@ struct ControllerManagerCommand: ComponentCommand {
   static let flags = GoFlags(
     component: "kube-controller-manager",
     CommonFlags.base + CommonFlags.access + CommonFlags.leaderElection("kube-controller-manager")
-      + CommonFlags.serving(port: 10257) + own + autoscaling + concurrency,
+      + CommonFlags.serving(port: 10257) + own + endpoints + signers + unused + autoscaling + concurrency,
     elsewhere: [
       "cloud-config": "run apus cloud-controller-manager", "external-cloud-volume-plugin": "use a CSI driver",
       "flex-volume-plugin-dir": "use a CSI driver", "leader-migration-config": "all controllers have one lease",
@@ -24,11 +24,12 @@ struct ControllerManagerCommand: ComponentCommand {
 
   private static let own: [GoFlag] = [
     .list("controllers", "*", "Controllers to run: names, * for all, -name for all but one."),
-    .text("cluster-cidr", "", "The addresses of pods."),
+    .text("cluster-cidr", "", "The addresses of pods: a range, or one of each family."),
     .text("service-cluster-ip-range", "", "Taken and not used: ServiceCIDR objects say it."),
     .flag("allocate-node-cidrs", false, "Give nodes ranges of --cluster-cidr."),
     .integer("node-cidr-mask-size", 24, "The size of a node's range."),
     .integer("node-cidr-mask-size-ipv4", 24, "The size of a node's IPv4 range."),
+    .integer("node-cidr-mask-size-ipv6", 64, "The size of a node's IPv6 range."),
     .text("cidr-allocator-type", "RangeAllocator", "How ranges are given out: RangeAllocator."),
     .text("cluster-name", "kubernetes", "The cluster's name."),
     .text("cluster-signing-cert-file", "", "The authority that signs certificate requests (PEM)."),
@@ -53,9 +54,56 @@ struct ControllerManagerCommand: ComponentCommand {
     .flag(
       "disable-force-detach-on-timeout", false, "Keep volumes on lost nodes until they are told to be out of service."),
     .text("cloud-provider", "", "Empty or external."),
-    .integer("max-endpoints-per-slice", 100, "How many endpoints a slice holds."),
+    .duration("resource-quota-sync-period", "5m0s", "How often quotas are counted again."),
+    .flag("enable-garbage-collector", true, "Delete what nobody owns any more."),
     .duration("min-resync-period", "12h0m0s", "Taken and not used: informers need no resync."),
     .text("cloud-provider-gce-lb-src-cidrs", "", "Taken and not used."),
+  ]
+
+  private static let endpoints: [GoFlag] = [
+    .integer("max-endpoints-per-slice", 100, "How many endpoints a slice holds."),
+    .duration("endpoint-updates-batch-period", "0s", "How long changes are gathered before Endpoints are written."),
+    .duration("endpointslice-updates-batch-period", "0s", "How long changes are gathered before slices are written."),
+    .integer("mirroring-max-endpoints-per-subset", 1000, "How many addresses of a subset are mirrored."),
+    .duration(
+      "mirroring-endpointslice-updates-batch-period", "0s", "How long changes are gathered before they are mirrored."),
+  ]
+
+  /// Signers by the part of their flags' names. The last signs nothing that the API of today can ask for.
+  private static let signerNames = [
+    "kube-apiserver-client": "kubernetes.io/kube-apiserver-client",
+    "kubelet-client": "kubernetes.io/kube-apiserver-client-kubelet",
+    "kubelet-serving": "kubernetes.io/kubelet-serving", "legacy-unknown": "kubernetes.io/legacy-unknown",
+  ]
+
+  private static let signers = signerNames.keys.sorted().flatMap { name -> [GoFlag] in
+    [
+      .text("cluster-signing-\(name)-cert-file", "", "The authority of this signer (PEM)."),
+      .text("cluster-signing-\(name)-key-file", "", "Its key (PEM)."),
+    ]
+  }
+
+  private static let unused: [GoFlag] = [
+    .duration("namespace-sync-period", "5m0s", "Taken and not used: informers need no resync."),
+    .duration("pvclaimbinder-sync-period", "15s", "Taken and not used: informers need no resync."),
+    .duration("controller-start-interval", "0s", "Taken and not used: controllers start together."),
+    .duration("controller-shutdown-timeout", "10s", "Taken and not used: controllers end at once."),
+    .flag("enable-dynamic-provisioning", true, "Taken and not used: classes say it."),
+    .flag("enable-hostpath-provisioner", false, "Taken and not used."),
+    .flag("configure-cloud-routes", true, "Taken and not used: run apus cloud-controller-manager."),
+    .duration("route-reconciliation-period", "10s", "Taken and not used: run apus cloud-controller-manager."),
+    .text("requestheader-client-ca-file", "", "Taken and not used: nobody speaks for others here."),
+    .list("requestheader-allowed-names", "", "Taken and not used."),
+    .list("requestheader-username-headers", "", "Taken and not used."),
+    .list("requestheader-uid-headers", "", "Taken and not used."),
+    .list("requestheader-group-headers", "", "Taken and not used."),
+    .list("requestheader-extra-headers-prefix", "", "Taken and not used."),
+    .integer("pv-recycler-increment-timeout-nfs", 30, "Taken and not used: volumes are not recycled."),
+    .integer("pv-recycler-minimum-timeout-nfs", 300, "Taken and not used."),
+    .integer("pv-recycler-minimum-timeout-hostpath", 60, "Taken and not used."),
+    .integer("pv-recycler-timeout-increment-hostpath", 30, "Taken and not used."),
+    .text("pv-recycler-pod-template-filepath-nfs", "", "Taken and not used."),
+    .text("pv-recycler-pod-template-filepath-hostpath", "", "Taken and not used."),
   ]
 
   private static let autoscaling: [GoFlag] = [
@@ -117,7 +165,14 @@ struct ControllerManagerCommand: ComponentCommand {
       settings.concurrency[kind] = count
     }
     settings.terminatedPodThreshold = values.integer("terminated-pod-gc-threshold")
+    settings.nodeCIDRMaskSizeIPv6 = values.integer("node-cidr-mask-size-ipv6")
+    settings.quotaSyncPeriod = values.duration("resource-quota-sync-period")
+    settings.collectsGarbage = values.flag("enable-garbage-collector")
     settings.maxEndpointsPerSlice = values.integer("max-endpoints-per-slice")
+    settings.endpointsBatchPeriod = values.duration("endpoint-updates-batch-period")
+    settings.endpointSliceBatchPeriod = values.duration("endpointslice-updates-batch-period")
+    settings.maxMirroredEndpoints = values.integer("mirroring-max-endpoints-per-subset")
+    settings.mirroringBatchPeriod = values.duration("mirroring-endpointslice-updates-batch-period")
     settings.autoscaling.syncPeriod = values.duration("horizontal-pod-autoscaler-sync-period")
     settings.autoscaling.downscaleStabilization = values.seconds("horizontal-pod-autoscaler-downscale-stabilization")
     guard let tolerance = Double(values.text("horizontal-pod-autoscaler-tolerance")), tolerance >= 0 else {
@@ -140,6 +195,14 @@ struct ControllerManagerCommand: ComponentCommand {
       settings.clusterSigning = .init(
         certificatePEM: try text(certificate, "cluster-signing-cert-file"),
         privateKeyPEM: try text(key, "cluster-signing-key-file"))
+    }
+    for (part, signer) in Self.signerNames {
+      let flag = "cluster-signing-\(part)"
+      guard let certificate = values.path("\(flag)-cert-file"), let key = values.path("\(flag)-key-file") else {
+        continue
+      }
+      settings.signers[signer] = .init(
+        certificatePEM: try text(certificate, "\(flag)-cert-file"), privateKeyPEM: try text(key, "\(flag)-key-file"))
     }
     let client = try CommonFlags.client(values, component: "kube-controller-manager")
     let health = ComponentHealth(name: "kube-controller-manager")

@@ -9,11 +9,13 @@ final class CertificateController: Controller {
   static let kubeletClient = "kubernetes.io/kube-apiserver-client-kubelet"
   static let kubeletServing = "kubernetes.io/kubelet-serving"
   static let apiserverClient = "kubernetes.io/kube-apiserver-client"
+  private static let signers = [kubeletClient, kubeletServing, apiserverClient]
 
   let name = "certificatesigningrequest-signing-controller"
   private let client: APIClient
   private let requests: Informer<CertificateSigningRequest>
-  private let authority: CertificateAuthority?
+  /// By signer.
+  private let authorities: [String: CertificateAuthority]
   private let mayApprove: Bool
   private let longest: Int64
   private let logger: Logger
@@ -24,17 +26,18 @@ final class CertificateController: Controller {
   init?(_ context: ControllerContext) {
     let configuration = context.configuration
     mayApprove = configuration.isEnabled("certificatesigningrequest-approving-controller")
-    var authority: CertificateAuthority?
-    if let signing = configuration.clusterSigning, configuration.isEnabled(name) {
+    var authorities: [String: CertificateAuthority] = [:]
+    for signer in Self.signers where configuration.isEnabled(name) {
+      guard let signing = configuration.signers[signer] ?? configuration.clusterSigning else { continue }
       do {
-        authority = try CertificateAuthority(
+        authorities[signer] = try CertificateAuthority(
           certificatePEM: signing.certificatePEM, privateKeyPEM: signing.privateKeyPEM)
       } catch {
-        context.logger.error("the cluster's signing authority is unusable: \(error)")
+        context.logger.error("the authority of \(signer) is unusable: \(error)")
       }
     }
-    guard mayApprove || authority != nil else { return nil }
-    self.authority = authority
+    guard mayApprove || !authorities.isEmpty else { return nil }
+    self.authorities = authorities
     client = context.client
     requests = context.informers.informer(CertificateSigningRequest.self)
     longest = context.configuration.clusterSigningDuration.components.seconds
@@ -52,7 +55,7 @@ final class CertificateController: Controller {
     guard var request = requests.lister.get(key), request.status.certificate.isEmpty,
       !request.status.conditions.isTrue("Denied"), !request.status.conditions.isTrue("Failed")
     else { return .done }
-    guard [Self.kubeletClient, Self.kubeletServing, Self.apiserverClient].contains(request.spec.signerName) else {
+    guard Self.signers.contains(request.spec.signerName) else {
       return .done
     }
     let asked = try? SigningRequest(pem: request.spec.request.string)
@@ -74,7 +77,7 @@ final class CertificateController: Controller {
         }, now: now())
       request = try await client.put(request, subresource: "approval")
     }
-    guard let authority else { return .done }
+    guard let authority = authorities[request.spec.signerName] else { return .done }
     guard let asked, Self.objection(request, asked) == nil else {
       let message = asked.flatMap { Self.objection(request, $0) } ?? "the request cannot be read"
       request.status.conditions.set(

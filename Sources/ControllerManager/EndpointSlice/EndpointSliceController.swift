@@ -57,6 +57,7 @@ final class EndpointSliceController: Controller {
       else { return }
       for service in services.lister.list() { queue.add(service.key) }
     }
+    let batch = context.configuration.endpointSliceBatchPeriod
     pods.addHandler { [queue, services] event in
       var concerned = [event.object]
       if case .updated(let old, let new) = event {
@@ -65,7 +66,7 @@ final class EndpointSliceController: Controller {
       }
       for pod in concerned {
         let all = services.lister.list(namespace: pod.metadata.namespace)
-        for service in PodEndpoints.services(all, selecting: pod) { queue.add(service.key) }
+        for service in PodEndpoints.services(all, selecting: pod) { queue.add(service.key, after: batch) }
       }
     }
   }

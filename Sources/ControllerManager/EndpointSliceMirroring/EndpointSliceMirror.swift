@@ -9,8 +9,6 @@ struct EndpointSliceMirror {
   private static let ownAnnotations: Set<String> = [
     "endpoints.kubernetes.io/last-change-trigger-time", "kubectl.kubernetes.io/last-applied-configuration",
   ]
-  /// How many addresses of a subset are mirrored.
-  private static let maxEndpoints = 1000
 
   var create: [EndpointSlice] = []
   var update: [EndpointSlice] = []
@@ -24,12 +22,15 @@ struct EndpointSliceMirror {
     return endpoints.metadata.labels[skip] != "true" && endpoints.metadata.annotations[leader] == nil
   }
 
-  /// Brings `slices`, those that mirror the Endpoints now, to what they should be.
-  static func decide(_ endpoints: Endpoints, slices: [EndpointSlice]) -> EndpointSliceMirror {
+  /// Brings `slices`, those that mirror the Endpoints now, to what they should be; `maxEndpoints` addresses of a subset
+  /// are mirrored at most.
+  static func decide(
+    _ endpoints: Endpoints, slices: [EndpointSlice], maxEndpoints: Int = 1000
+  ) -> EndpointSliceMirror {
     var mirror = EndpointSliceMirror()
     var rest = slices.sorted { $0.metadata.name < $1.metadata.name }
     var unmatched: [EndpointSlice] = []
-    for slice in wanted(endpoints) {
+    for slice in wanted(endpoints, maxEndpoints) {
       // One that is right already stays; then one of the same kind is changed.
       if let index = rest.firstIndex(where: { isSame($0, slice) }) {
         rest.remove(at: index)
@@ -61,7 +62,7 @@ struct EndpointSliceMirror {
       && a.metadata.labels == b.metadata.labels && a.metadata.annotations == b.metadata.annotations
   }
 
-  private static func wanted(_ endpoints: Endpoints) -> [EndpointSlice] {
+  private static func wanted(_ endpoints: Endpoints, _ maxEndpoints: Int) -> [EndpointSlice] {
     var slices: [EndpointSlice] = []
     for subset in endpoints.subsets {
       let ports = subset.ports.map { port in

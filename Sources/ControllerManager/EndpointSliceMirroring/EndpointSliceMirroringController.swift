@@ -13,6 +13,7 @@ final class EndpointSliceMirroringController: Controller {
   private let queue = WorkQueue<ObjectKey>("endpoint_slice_mirroring", maxDelay: .seconds(100))
   private let written = WrittenVersions()
   private let workers: Int
+  private let maxEndpoints: Int
   private let logger: Logger
 
   init(_ context: ControllerContext) {
@@ -20,6 +21,7 @@ final class EndpointSliceMirroringController: Controller {
     services = context.informers.informer(Service.self)
     endpoints = context.informers.informer(Endpoints.self)
     slices = context.informers.informer(EndpointSlice.self)
+    maxEndpoints = context.configuration.maxMirroredEndpoints
     workers = context.configuration.workers(.endpointSliceMirroring)
     logger = context.logger(name)
     slices.addIndex("mirrored") { slice in
@@ -29,7 +31,8 @@ final class EndpointSliceMirroringController: Controller {
       return ["\(slice.metadata.namespace)/\(name)"]
     }
     services.addHandler { [queue] in queue.add($0.object.key) }
-    endpoints.addHandler { [queue] in queue.add($0.object.key) }
+    let batch = context.configuration.mirroringBatchPeriod
+    endpoints.addHandler { [queue] in queue.add($0.object.key, after: batch) }
     slices.addHandler { [queue] event in
       let slice = event.object
       guard slice.metadata.labels[EndpointSliceDecision.managedByLabel] == EndpointSliceMirror.manager,
@@ -57,7 +60,7 @@ final class EndpointSliceMirroringController: Controller {
     }
     // A slice that was just made may not be seen yet, and would be made again.
     guard self.written.isCurrent(key, cached: present) || queue.numRequeues(key) > 10 else { return .requeue }
-    let mirror = EndpointSliceMirror.decide(written, slices: present)
+    let mirror = EndpointSliceMirror.decide(written, slices: present, maxEndpoints: maxEndpoints)
     for slice in mirror.create { self.written.wrote(try await client.create(slice), for: key) }
     for slice in mirror.update { self.written.wrote(try await client.update(slice), for: key) }
     for slice in mirror.delete { try await delete(slice) }

@@ -27,6 +27,7 @@ final class EndpointsController: Controller {
     logger = context.logger(name)
     services.addHandler { [queue] in queue.add($0.object.key) }
     endpoints.addHandler { [queue] in if case .deleted(let gone) = $0 { queue.add(gone.key) } }
+    let batch = context.configuration.endpointsBatchPeriod
     pods.addHandler { [queue, services] event in
       var concerned = [event.object]
       if case .updated(let old, let new) = event {
@@ -35,7 +36,7 @@ final class EndpointsController: Controller {
       }
       for pod in concerned {
         let all = services.lister.list(namespace: pod.metadata.namespace)
-        for service in PodEndpoints.services(all, selecting: pod) { queue.add(service.key) }
+        for service in PodEndpoints.services(all, selecting: pod) { queue.add(service.key, after: batch) }
       }
     }
   }

@@ -1,19 +1,33 @@
-/// Cuts a range of IPv4 addresses into equal parts and hands them out: pure.
+import Linux
+
+/// Cuts a range of addresses, of either family, into equal parts and hands them out: pure.
 struct CIDRAllocator: Sendable {
-  private let base: UInt32
+  private let range: IPPrefix
   private let mask: Int
   private let count: Int
   private var used: Set<Int> = []
   private var next = 0
 
-  /// Fails for text that is no IPv4 range, or a mask that does not divide it.
+  /// Fails for text that is no range, or a mask that does not divide it.
   init?(cluster: String, nodeMask: Int) {
-    guard let (address, length) = Self.parse(cluster), nodeMask >= length, nodeMask <= 32, nodeMask - length < 24 else {
-      return nil
-    }
-    base = length == 0 ? 0 : address & (UInt32.max << UInt32(32 - length))
+    // Upstream, too, keeps a bit for each part and so bounds how many there may be.
+    guard let range = IPPrefix(cluster), nodeMask >= range.length, nodeMask <= range.address.bytes.count * 8,
+      nodeMask - range.length < (range.address.isIPv4 ? 24 : 17)
+    else { return nil }
+    self.range = range
     mask = nodeMask
-    count = 1 << (nodeMask - length)
+    count = 1 << (nodeMask - range.length)
+  }
+
+  /// The allocators of a list of ranges, one of each family at most; nil when they make no sense.
+  static func list(_ ranges: String, maskIPv4: Int, maskIPv6: Int) -> [CIDRAllocator]? {
+    let texts = ranges.split(separator: ",").map(String.init)
+    let allocators = texts.compactMap {
+      CIDRAllocator(cluster: $0, nodeMask: $0.contains(":") ? maskIPv6 : maskIPv4)
+    }
+    let families = Set(allocators.map(\.range.address.isIPv4))
+    guard !allocators.isEmpty, allocators.count == texts.count, families.count == allocators.count else { return nil }
+    return allocators
   }
 
   /// Marks a range as taken; false when it is not one of ours.
@@ -39,27 +53,21 @@ struct CIDRAllocator: Sendable {
     return text(index)
   }
 
-  private func text(_ index: Int) -> String {
-    let address = base + (mask == 32 ? UInt32(index) : UInt32(index) << UInt32(32 - mask))
-    return "\(address >> 24).\(address >> 16 & 255).\(address >> 8 & 255).\(address & 255)/\(mask)"
+  private func text(_ index: Int) -> String? {
+    var bytes = range.address.bytes
+    for bit in 0..<(mask - range.length) where index >> bit & 1 == 1 {
+      let position = mask - 1 - bit
+      bytes[position / 8] |= 128 >> UInt8(position % 8)
+    }
+    return NetworkAddress(bytes: bytes).flatMap { IPPrefix($0, length: mask) }?.description
   }
 
   private func index(of cidr: String) -> Int? {
-    guard let (address, length) = Self.parse(cidr), length == mask, address >= base else { return nil }
-    let index = Int(address - base) >> (32 - mask)
-    return index < count ? index : nil
-  }
-
-  private static func parse(_ cidr: String) -> (UInt32, Int)? {
-    let halves = cidr.split(separator: "/")
-    guard halves.count == 2, let length = Int(halves[1]), (0...32).contains(length) else { return nil }
-    let parts = halves[0].split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
-    guard parts.count == 4 else { return nil }
-    var address: UInt32 = 0
-    for part in parts {
-      guard let part else { return nil }
-      address = address << 8 | UInt32(part)
+    guard let part = IPPrefix(cidr), part.length == mask, range.contains(part) else { return nil }
+    var index = 0
+    for position in range.length..<mask {
+      index = index << 1 | Int(part.address.bytes[position / 8] >> UInt8(7 - position % 8) & 1)
     }
-    return (address, length)
+    return index
   }
 }
