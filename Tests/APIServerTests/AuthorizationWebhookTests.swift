@@ -2,6 +2,8 @@ import API
 import APIMachinery
 import Client
 import HTTP
+import Logging
+import Synchronization
 import Testing
 
 @testable import APIServer
@@ -135,5 +137,40 @@ import Testing
     let none = AuthorizerChain(authorizers: [AlwaysDenyMode()])
     #expect(
       none.authorize(RequestUser(name: "a"), .init(verb: "get", path: "/")) == (.noOpinion, "Everything is forbidden."))
+  }
+
+  @Test func aWebhookThatStumblesIsAskedAgain() async throws {
+    let count = Atomic<Int>(0)
+    let hook = FakeWebhook(failure: 500) { _ in
+      count.add(1, ordering: .relaxed).newValue < 3 ? nil : ["allowed": true]
+    }
+    try await hook.serving { kubeconfig in
+      let review = ReviewWebhook(
+        try WebhookKubeconfig(path: kubeconfig), apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview",
+        firstPause: .milliseconds(1), logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+      #expect(try await review.ask([:]) == ["allowed": true])
+      #expect(hook.questions.count == 3)
+      await review.shutdown()
+    }
+  }
+
+  @Test func failureIsDecidedByPolicy() async throws {
+    let hook = FakeWebhook { _ in nil }
+    try await hook.serving { kubeconfig in
+      let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+      for policy in [AuthorizationDecision.denied, .noOpinion] {
+        var settings = WebhookAuthorizer.Settings()
+        settings.onError = policy
+        let review = ReviewWebhook(
+          try WebhookKubeconfig(path: kubeconfig), apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview",
+          logger: logger)
+        let chain = AuthorizerChain(
+          steps: [.webhook(WebhookAuthorizer(review, settings, logger: logger)), .local(AlwaysAllow())])
+        let answer = await chain.answer(RequestUser(name: "a"), .init(verb: "get", path: "/x"))
+        #expect(answer.decision == (policy == .denied ? .denied : .allowed))
+        #expect((answer.error != nil) == (policy == .denied))
+        await chain.shutdown()
+      }
+    }
   }
 }

@@ -14,10 +14,14 @@ import Synchronization
 /// Answers reviews on loopback, and counts them.
 final class FakeWebhook: HTTPHandler {
   private let answer: @Sendable (JSONValue) -> JSONValue?
+  private let failure: Int
   private let asked = Mutex<[JSONValue]>([])
 
-  /// `answer`: the status for a spec; nil fails with 500.
-  init(_ answer: @escaping @Sendable (JSONValue) -> JSONValue?) { self.answer = answer }
+  /// `answer`: the status for a spec; nil answers with the status of a failure.
+  init(failure: Int = 503, _ answer: @escaping @Sendable (JSONValue) -> JSONValue?) {
+    self.failure = failure
+    self.answer = answer
+  }
 
   var questions: [JSONValue] { asked.withLock { $0 } }
 
@@ -26,7 +30,7 @@ final class FakeWebhook: HTTPHandler {
       return HTTPResponse(status: 400)
     }
     asked.withLock { $0.append(review) }
-    guard let status = answer(spec) else { return HTTPResponse(status: 503) }
+    guard let status = answer(spec) else { return HTTPResponse(status: failure) }
     var result = review
     result["status"] = status
     return HTTPResponse(contentType: "application/json", bytes: result.encoded())

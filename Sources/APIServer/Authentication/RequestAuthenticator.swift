@@ -63,29 +63,34 @@ struct RequestAuthenticator: Authenticator {
 
   /// Who a token stands for, as far as that is known here; nil where somebody has to be asked.
   func authenticateNow(token: String, audiences: [String]) -> TokenResult? {
-    var problem: String?
+    var problems: [String] = []
     for authenticator in tokens {
       switch authenticator.authenticate(token: token, audiences: audiences) {
       case nil: return nil
       case .user(let user, let audiences)?: return .user(user, audiences: audiences)
-      case .failed(let reason)?: problem = reason
+      case .failed(let reason)?: problems.append(reason)
       case .absent?: continue
       }
     }
-    return problem.map { .failed($0) } ?? .absent
+    return Self.nobody(problems)
   }
 
   /// Who a token stands for, as TokenReview asks.
   func authenticate(token: String, audiences: [String]) async -> TokenResult {
-    var problem: String?
+    var problems: [String] = []
     for authenticator in tokens {
       switch await authenticator.find(token: token, audiences: audiences) {
       case .user(let user, let audiences): return .user(user, audiences: audiences)
-      case .failed(let reason): problem = reason
+      case .failed(let reason): problems.append(reason)
       case .absent: continue
       }
     }
-    return problem.map { .failed($0) } ?? .absent
+    return Self.nobody(problems)
+  }
+
+  private static func nobody(_ problems: [String]) -> TokenResult {
+    if problems.isEmpty { return .absent }
+    return .failed(problems.count == 1 ? problems[0] : "[\(problems.joined(separator: ", "))]")
   }
 
   /// Adds the group of everybody who has been authenticated.

@@ -20,7 +20,7 @@ final class AccessMetrics: Sendable {
 
   /// A request that may go on.
   func count(_ user: String) {
-    let index = Self.users.firstIndex(of: user) ?? Self.users.count - (user.contains("@") ? 2 : 1)
+    let index = Self.users.firstIndex(of: user) ?? Self.users.count - (user.utf8.contains(UInt8(ascii: "@")) ? 2 : 1)
     state.withLock { $0.users[index] += 1 }
   }
 

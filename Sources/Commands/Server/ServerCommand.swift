@@ -58,7 +58,10 @@ struct ServerCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("kube-apiserver-arg"),
-    help: "A flag of kube-apiserver, as flag=value: --audit-*, --enable-admission-plugins, --disable-admission-plugins."
+    help: """
+      A flag of kube-apiserver, as flag=value: about audit, encryption, admission plugins, authentication and \
+      authorization.
+      """
   )
   var apiServerArguments: [String] = []
 
