@@ -220,19 +220,13 @@ final class DaemonSetController: Controller {
     if made < create.count { expectations.created(key, count: create.count - made) }
     var first = creationError
     if let status = first as? StatusError, status.isNamespaceTerminating { first = nil }
-    let errors = await withTaskGroup(of: (any Error)?.self) { group in
-      for pod in victims {
-        group.addTask { [control, expectations] in
-          do {
-            try await control.delete(pod, for: set)
-            return nil
-          } catch {
-            expectations.deleted(key, pod.metadata.uid)
-            return (error as? StatusError)?.isNotFound == true ? nil : error
-          }
-        }
+    let errors = await inParallel(count: victims.count) { [control, expectations] index in
+      do {
+        try await control.delete(victims[index], for: set)
+      } catch {
+        expectations.deleted(key, victims[index].metadata.uid)
+        if (error as? StatusError)?.isNotFound != true { throw error }
       }
-      return await group.reduce(into: []) { errors, error in errors += [error].compactMap { $0 } }
     }
     return first ?? errors.first
   }

@@ -78,9 +78,9 @@ final class JobController: Controller {
       tell(job, decision.status)
     }
     // Only what a written status names may lose its finalizer.
-    for pod in decision.release where pod.metadata.finalizers.contains(JobDecision.finalizer) {
-      try await release(pod)
-    }
+    let held = decision.release.filter { $0.metadata.finalizers.contains(JobDecision.finalizer) }
+    let errors = await inParallel(count: held.count) { [self] in try await release(held[$0]) }
+    if let first = errors.first { throw first }
     if let failure { throw failure }
     return decision.requeue.map { .after(.seconds($0)) } ?? .done
   }
@@ -130,18 +130,18 @@ final class JobController: Controller {
       try await control.create(JobDecision.pod(job, decision.create[index], random: random), for: job)
     }
     if made < decision.create.count { expectations.created(key, count: decision.create.count - made) }
-    var first = creationError
     let discarded = Set(decision.discard.map(\.metadata.uid))
-    for pod in doomed {
+    let errors = await inParallel(count: doomed.count) { [self] index in
+      let pod = doomed[index]
       do {
         if discarded.contains(pod.metadata.uid) { try await release(pod) }
         try await control.delete(pod, for: job)
       } catch {
         expectations.deleted(key, pod.metadata.uid)
-        if (error as? StatusError)?.isNotFound != true { first = first ?? error }
+        if (error as? StatusError)?.isNotFound != true { throw error }
       }
     }
-    return first
+    return creationError ?? errors.first
   }
 
   private func tell(_ job: Job, _ status: JobStatus) {

@@ -161,23 +161,14 @@ final class ReplicaController<Owner: ReplicaOwner>: Controller {
   private func delete(_ victims: [Pod], _ owner: Owner) async -> (any Error)? {
     let key = owner.key
     expectations.expect(key, deletions: victims.map(\.metadata.uid))
-    return await withTaskGroup(of: (any Error)?.self) { group in
-      for pod in victims {
-        group.addTask { [control, expectations] in
-          do {
-            try await control.delete(pod, for: owner)
-            return nil
-          } catch {
-            expectations.deleted(key, pod.metadata.uid)
-            if let status = error as? StatusError, status.isNotFound { return nil }
-            return error
-          }
-        }
+    return await inParallel(count: victims.count) { [control, expectations] index in
+      do {
+        try await control.delete(victims[index], for: owner)
+      } catch {
+        expectations.deleted(key, victims[index].metadata.uid)
+        if (error as? StatusError)?.isNotFound != true { throw error }
       }
-      var first: (any Error)?
-      for await error in group where first == nil { first = error }
-      return first
-    }
+    }.first
   }
 
   private func write(_ status: ReplicaStatus, of owner: Owner) async throws {
