@@ -151,6 +151,9 @@ let rooms: [Room] = [
     name: "CloudControllerManagerTests",
     needs: ["CloudControllerManager", "API", "Client", "HTTP", "Linux", "Crypto", "Logging", "NIOCore"], kind: .tests),
   Room(name: "ClusterDNSTests", needs: ["ClusterDNS", "API", "Client", "NIOCore"], kind: .tests),
+  Room(
+    name: "FuzzTests", needs: ["APIServer", "CEL", "Client", "Protobuf", "API", "APISchema", "APIMachinery"],
+    kind: .tests),
   Room(name: "CommandsTests", needs: ["Commands", "ArgumentParser", "PKI", "Client", "API", "Logging"], kind: .tests),
 ]
 

@@ -42,6 +42,13 @@ def row(what, value, upstream, ratio):
     print(rows[-1], flush=True)
 
 
+def enter(cluster):
+    """Takes this process into the cluster's network: watchers live in it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(os.open(f"/proc/{cluster.host.pid}/ns/net", os.O_RDONLY), 0) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 class Load:
     def __init__(self, cluster):
         self.cluster = cluster
@@ -59,7 +66,7 @@ class Load:
         before = cpu(self.pid)
         done = run(
             self.cluster.enter() + ["h2load", "-n", str(requests), "-c", str(connections), "-m", str(streams),
-                                    "-H", f"authorization: Bearer {self.token}", *extra, f"https://127.0.0.1:6443{path}"],
+                                    "-H", f"authorization: Bearer {self.token}", *extra, *(["-i", path] if os.path.exists(path) else [f"https://127.0.0.1:6443{path}"])],
             timeout=300)
         spent = cpu(self.pid) - before
         rate = float(re.search(r"finished in [^,]+, ([\d.]+) req/s", done.stdout).group(1))
@@ -141,10 +148,7 @@ def main():
             f"{UPSTREAM['list'][1] / cost:.1f}× per CPU-s")
         memory = resident(pid)
         row("memory with 5,000 objects, MB", f"{memory:.0f}", UPSTREAM["memory5000"], f"{UPSTREAM['memory5000'] / memory:.1f}×")
-        # The watchers live in this process, so it enters the cluster's network.
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(os.open(f"/proc/{cluster.host.pid}/ns/net", os.O_RDONLY), 0) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
+        enter(cluster)
         events, seconds, spent = asyncio.run(load.watch(100, 500))
         row("watch, 100 watchers × 500 creates, events/s; CPU ms an event", f"{events / seconds:.0f}; {spent * 1000 / events:.4f}",
             "{}; {}".format(*UPSTREAM["watch"]), f"{UPSTREAM['watch'][1] * events / 1000 / spent:.1f}× per CPU-s")

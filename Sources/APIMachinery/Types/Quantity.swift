@@ -136,8 +136,8 @@ public struct Quantity: Sendable, Hashable, Comparable, JSONCodable, CustomStrin
     var huge = false
     var lost = false
     func push(_ byte: UInt8, fraction: Bool) {
-      // 21 significant digits are more than any step that survives rounding.
-      if digits < 100_000_000_000_000_000_000 {
+      // 21 significant digits are more than any step that survives rounding; whole ones count to the billionth.
+      if digits < (fraction ? 100_000_000_000_000_000_000 : 10_000_000_000_000_000_000_000_000_000_000_000_000) {
         digits = digits * 10 + Int128(byte - 0x30)
         if fraction { places += 1 }
       } else if fraction {

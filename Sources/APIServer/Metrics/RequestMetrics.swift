@@ -122,6 +122,7 @@ extension APIServer {
     var text = ""
     metrics.write(to: &text)
     access.write(to: &text)
+    if let flowControl { FlowControlDump(control: flowControl).write(to: &text) }
     let inFlight = requestsInFlight
     text +=
       "# HELP apiserver_current_inflight_requests [STABLE] Maximal number of currently used inflight request limit "

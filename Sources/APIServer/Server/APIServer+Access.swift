@@ -14,6 +14,8 @@ extension APIServer {
     var asker = ""
     var query: [(String, String)]
     var audit: AuditRecord?
+    /// Where it belongs in flow control; nil without that.
+    var flow: FlowClassifier.Flow?
     var started = RequestMetrics.now()
   }
 
@@ -70,7 +72,10 @@ extension APIServer {
       }
       return refused(forbidden(user, attributes, reason: answer.reason), audit)
     }
-    return .admitted(Admitted(head: head, info: info, user: user, asker: real.name, query: query, audit: audit))
+    return .admitted(
+      Admitted(
+        head: head, info: info, user: user, asker: real.name, query: query, audit: audit,
+        flow: flowControl?.flow(user, info)))
   }
 
   private func record(

@@ -30,6 +30,9 @@ extension APIServer {
       return openID(keys, type: "application/jwk-set+json")
     default: break
     }
+    if let flowControl, let dump = FlowControlDump(control: flowControl).answer(path: path, query: request.query) {
+      return dump
+    }
     if path == "/api" || path == "/apis" || path.hasPrefix("/api/") || path.hasPrefix("/apis/") {
       if let response = discovery.documents.answer(path: path, headers: head.headers, query: request.query) {
         return response

@@ -50,7 +50,9 @@ public final class APIServer: HTTPHandler {
   private(set) nonisolated(unsafe) var followers: [FileFollower] = []
   private let accessSetup: AccessSetup
   private let server = Mutex<HTTPServer?>(nil)
-  private let inFlight = Mutex((reading: 0, mutating: 0))
+  let inFlight = Mutex((reading: 0, mutating: 0))
+  /// Nil where only the numbers under way are limited.
+  let flowControl: FlowControl?
 
   public init(
     configuration given: APIServerConfiguration, storage: any Storage, group: (any EventLoopGroup)? = nil,
@@ -104,6 +106,9 @@ public final class APIServer: HTTPHandler {
     }
     policyTypes = PolicyTypeCheck(registry: registry, logger: logger)
     auditor = try configuration.audit.auditor(logger: logger)
+    flowControl =
+      configuration.priorityAndFairness
+      ? FlowControl(seats: configuration.maxRequestsInFlight + configuration.maxMutatingRequestsInFlight) : nil
     resourceMetrics =
       configuration.servesResourceMetrics
       ? ResourceMetrics(registry: registry, kubelets: kubelets, logger: logger) : nil
@@ -159,7 +164,11 @@ public final class APIServer: HTTPHandler {
     try await registry.start()
     health.finish("storage-readiness")
     aggregator.follow()
+    flowControl?.follow(registry)
     policyTypes.follow()
+    if let flowControl {
+      try await FlowControlKeeper(registry: registry, control: flowControl, logger: logger).ensure()
+    }
     try await PublishedAuthentication(registry: registry, configuration: configuration).run()
     if accessModes.contains("Node") { nodeAuthorizer.follow() }
     guard accessModes.contains("RBAC") else { return }
@@ -177,6 +186,12 @@ public final class APIServer: HTTPHandler {
       group.addTask { await self.identity.run() }
       group.addTask { await self.aggregator.run() }
       group.addTask { await self.policyTypes.run() }
+      if let control = self.flowControl {
+        group.addTask { await control.run() }
+        group.addTask { [keeper = FlowControlKeeper(registry: self.registry, control: control, logger: self.logger)] in
+          await keeper.run()
+        }
+      }
       if let metrics = self.resourceMetrics { group.addTask { await metrics.run() } }
       if let encryption = self.encryption { group.addTask { await encryption.run() } }
       for follower in self.followers { group.addTask { await follower.run() } }
@@ -244,7 +259,7 @@ public final class APIServer: HTTPHandler {
     case .admitted(let request):
       return answerNow(request).map { response in
         access.count(request.asker)
-        return finish(response, request.info, head, started, request.audit)
+        return finish(response, request.info, head, started, request.audit, flow: request.flow)
       }
     }
   }
@@ -277,14 +292,15 @@ public final class APIServer: HTTPHandler {
       let problem = StatusError.requestEntityTooLarge("limit is \(configuration.maxRequestBodyBytes)")
       return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started, audit)
     }
-    if info.isLongRunning { return finish(await answer(admitted, request), info, head, started, audit) }
-    let mutating = info.isMutating
-    guard enter(mutating, admitted.user) else {
+    let flow = admitted.flow
+    if info.isLongRunning { return finish(await answer(admitted, request), info, head, started, audit, flow: flow) }
+    guard let pass = await enter(admitted) else {
       let problem = StatusError.tooManyRequests("Too many requests, please try again later.", retryAfter: 1)
-      return finish(errorResponse(problem, head.headers, query: admitted.query), info, head, started, audit)
+      return finish(
+        errorResponse(problem, head.headers, query: admitted.query), info, head, started, audit, flow: flow)
     }
-    defer { leave(mutating) }
-    return finish(await answer(admitted, request), info, head, started, audit)
+    defer { leave(pass) }
+    return finish(await answer(admitted, request), info, head, started, audit, flow: flow)
   }
 
   private func answer(_ admitted: Admitted, _ request: HTTPServerRequest) async -> HTTPResponse {
@@ -329,9 +345,14 @@ public final class APIServer: HTTPHandler {
 
   /// Puts the marks on a response that every response has, and counts it.
   private func finish(
-    _ response: HTTPResponse, _ info: RequestInfo, _ head: HTTPRequestHead, _ started: UInt64, _ audit: AuditRecord?
+    _ response: HTTPResponse, _ info: RequestInfo, _ head: HTTPRequestHead, _ started: UInt64, _ audit: AuditRecord?,
+    flow: FlowClassifier.Flow? = nil
   ) -> HTTPResponse {
     var response = response
+    if let flow {
+      response.headers.add("x-kubernetes-pf-flowschema-uid", flow.schema.uid)
+      response.headers.add("x-kubernetes-pf-prioritylevel-uid", flow.level.uid)
+    }
     if let audit, let auditor { response = auditor.finish(audit, response) }
     response.headers.add("audit-id", audit?.id ?? head.headers["audit-id"] ?? Self.newAuditID())
     metrics.count(info, status: response.status, method: head.method, since: started)
@@ -342,31 +363,6 @@ public final class APIServer: HTTPHandler {
 
   /// Audit identifiers must differ, not be secret: they cost no system call each.
   private static let auditIDs = Mutex(SplitMix64(state: SystemRandomNumberGenerator.seed()))
-
-  // MARK: Limits
-
-  private func enter(_ mutating: Bool, _ user: UserInfo) -> Bool {
-    // Administrators get through on an overloaded server, as upstream's exempt priority level lets them.
-    let exempt = user.groups.contains(UserInfo.mastersGroup)
-    return inFlight.withLock { counts in
-      if mutating {
-        guard exempt || counts.mutating < configuration.maxMutatingRequestsInFlight else { return false }
-        counts.mutating += 1
-      } else {
-        guard exempt || counts.reading < configuration.maxRequestsInFlight else { return false }
-        counts.reading += 1
-      }
-      return true
-    }
-  }
-
-  private func leave(_ mutating: Bool) {
-    inFlight.withLock { counts in
-      if mutating { counts.mutating -= 1 } else { counts.reading -= 1 }
-    }
-  }
-
-  var requestsInFlight: (reading: Int, mutating: Int) { inFlight.withLock { $0 } }
 }
 
 /// Signs what the registry's token subresource asks for.

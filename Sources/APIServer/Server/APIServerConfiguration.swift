@@ -93,6 +93,8 @@ public struct APIServerConfiguration: Sendable {
   public var serviceNodePortRange: ClosedRange<Int> = 30000...32767
   public var maxRequestsInFlight = 400
   public var maxMutatingRequestsInFlight = 200
+  /// Whether flow control by FlowSchemas takes the place of these two limits, with their sum as its seats.
+  public var priorityAndFairness = true
   public var maxRequestBodyBytes = 3 * 1024 * 1024
   public var eventSecondsToLive = 3600
   public var minRequestTimeoutSeconds = 1800

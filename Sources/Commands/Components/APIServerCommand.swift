@@ -73,7 +73,6 @@ struct APIServerCommand: ComponentCommand {
     .integer("max-mutating-requests-inflight", 200, "How many writes may be under way."),
     .integer("min-request-timeout", 1800, "Seconds after which a watch ends, doubled at random."),
     .duration("request-timeout", "1m0s", "Taken and not used."),
-    .flag("enable-priority-and-fairness", true, "Taken and not used."),
     .duration("shutdown-delay-duration", "0s", "Taken and not used."),
     .text("goaway-chance", "0", "Taken and not used."),
   ]

@@ -15,6 +15,7 @@ enum APIServerFlags {
       .duration("audit-webhook-initial-backoff", "10s", "How long to wait before trying the webhook again."),
       .text("encryption-provider-config", "", "How what is stored is encrypted."),
       .flag("encryption-provider-config-automatic-reload", false, "Whether that is read again when it changes."),
+      .flag("enable-priority-and-fairness", true, "Whether FlowSchemas share out what the server can do at one time."),
       .list("enable-admission-plugins", "", "Plugins to run beside those that run by default."),
       .list("disable-admission-plugins", "", "Plugins that run by default and are not to run."),
     ] + APIServerAccessFlags.all
@@ -30,6 +31,7 @@ enum APIServerFlags {
     settings.audit.webhookFile = values.path("audit-webhook-config-file")
     settings.audit.webhookMaxWait = values.duration("audit-webhook-batch-max-wait")
     settings.audit.webhookInitialBackoff = values.duration("audit-webhook-initial-backoff")
+    settings.priorityAndFairness = values.flag("enable-priority-and-fairness")
     settings.encryptionFile = values.path("encryption-provider-config")
     settings.reloadsEncryption = values.flag("encryption-provider-config-automatic-reload")
     settings.enabledAdmissionPlugins.formUnion(try plugins(values, "enable-admission-plugins"))
