@@ -2,6 +2,8 @@
 
 import base64
 import json
+import random
+import time
 import unittest
 
 from cluster import Cluster
@@ -162,6 +164,49 @@ class ClusterControllers(unittest.TestCase):
     def test_nodes_are_told_how_long_to_keep_what_they_read(self):
         eventually(lambda: cluster.get("node", "node-1")["metadata"]["annotations"].get("node.alpha.kubernetes.io/ttl")
                    == "0", 20, what="the annotation")
+
+
+class Kills(unittest.TestCase):
+    """The server is killed at random moments while everything rolls and a Job runs."""
+
+    def roll(self, version):
+        spec = lambda name, **more: {"selector": {"matchLabels": {"app": name}},
+                                     "template": template(name, f"sleep 360{version}"), **more}
+        for kind, name, more in (
+                ("Deployment", "rolling", {"replicas": 4}),
+                ("StatefulSet", "ordered", {"replicas": 3, "serviceName": "ordered"}),
+                ("DaemonSet", "surging", {"updateStrategy": {
+                    "type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})):
+            apply({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec(name, **more)})
+
+    def arrived(self):
+        deployment, ordered = status("deployment", "rolling"), status("statefulset", "ordered")
+        daemons, job = status("daemonset", "surging"), status("job", "counted")
+        return (deployment.get("updatedReplicas") == deployment.get("availableReplicas") == deployment.get("replicas") == 4
+                and ordered.get("updatedReplicas") == ordered.get("availableReplicas") == 3
+                and ordered["currentRevision"] == ordered["updateRevision"]
+                and daemons.get("updatedNumberScheduled") == daemons.get("numberAvailable") == 1
+                and job.get("succeeded") == 12)
+
+    def test_all_arrive_and_no_index_runs_twice(self):
+        seed = random.randrange(1 << 32)
+        dice = random.Random(seed)
+        apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "counted"}, "spec": {
+            "completions": 12, "parallelism": 3, "completionMode": "Indexed", "template": {"spec": {
+                "restartPolicy": "Never", "containers": [
+                    {"name": "main", "image": IMAGE, "command": ["sleep", "2"]}]}}}})
+        for version in range(3):
+            self.roll(version)
+            time.sleep(dice.uniform(0.5, 6))
+            cluster.kill()
+            cluster.start()
+            cluster.wait_ready()
+        eventually(self.arrived, 120, what=f"the end state (seed {seed})")
+        self.assertEqual(status("job", "counted")["completedIndexes"], "0-11", f"seed {seed}")
+        # A container that died with its node runs again; one that was done never does.
+        done = [p["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]
+                for p in items("pod", "job-name=counted") if p["status"]["phase"] == "Succeeded"]
+        self.assertEqual(sorted(done, key=int), [str(i) for i in range(12)], f"seed {seed}")
 
 
 if __name__ == "__main__":
