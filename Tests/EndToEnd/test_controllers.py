@@ -100,14 +100,16 @@ class StatefulSets(unittest.TestCase):
 
 class DaemonSets(unittest.TestCase):
     def test_a_new_pod_serves_before_the_old_one_goes(self):
-        apply({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"}, "spec": {
-            "selector": {"matchLabels": {"app": "agent"}}, "template": template("agent"),
-            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}})
-        cluster.kubectl("rollout", "status", "daemonset/agent", "--timeout=50s")
+        def roll_out(pod):
+            apply({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"}, "spec": {
+                "selector": {"matchLabels": {"app": "agent"}}, "template": pod,
+                "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}})
+        roll_out(template("agent"))
+        cluster.kubectl("rollout", "status", "daemonset/agent", "--timeout=60s")
         first = items("pod", "app=agent")[0]["metadata"]["uid"]
-        apply({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"}, "spec": {
-            "selector": {"matchLabels": {"app": "agent"}}, "template": template("agent", "exit 1"),
-            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}})
+        never = template("agent")
+        never["spec"]["containers"][0]["readinessProbe"] = {"exec": {"command": ["false"]}}
+        roll_out(never)
         eventually(lambda: len(items("pod", "app=agent")) == 2, 30, what="two pods")
         # The new one never serves: the old one stays, and a way back needs no restart.
         cluster.kubectl("rollout", "undo", "daemonset/agent")
