@@ -25,6 +25,14 @@ public func validateCreate(_ object: any APIObject) -> [FieldError] {
 /// `ephemeralcontainers` and `resize` are as upstream names them, and nil allows what any of these allows.
 public func validateUpdate(_ object: any APIObject, old: any APIObject, subresource: String? = nil) -> [FieldError] {
   if subresource == "status" { return validateStatusUpdate(object, old: old) }
+  if subresource == "approval", let new = object as? CertificateSigningRequest,
+    let old = old as? CertificateSigningRequest
+  {
+    var errors: [FieldError] = []
+    checkMetadataUpdate(new.metadata, old: old.metadata, &errors)
+    new.validateApproval(of: old, &errors)
+    return errors
+  }
   if let new = object as? Pod, let old = old as? Pod {
     var errors: [FieldError] = []
     checkMetadataUpdate(new.metadata, old: old.metadata, &errors)

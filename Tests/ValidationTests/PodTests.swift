@@ -175,6 +175,7 @@ import Validation
     resized.spec.containers[0].resources.requests = ["cpu": 1, "a.io/b": 1]
     #expect(
       validateUpdate(resized, old: old, subresource: "resize").map(\.message) == [
+        #"spec: Invalid value: "": Pod QOS Class may not change as a result of resizing"#,
         "spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources",
         "spec: Forbidden: only cpu and memory resources are mutable",
       ])

@@ -49,11 +49,7 @@ extension Registry {
     if let old = before.as(CertificateSigningRequest.self) {
       object.with(CertificateSigningRequest.self) { request in
         request.spec = old.spec
-        if context.subresource == "status" {
-          // Approval has a path of its own.
-          let sent = request.status.conditions.filter { !Self.isApproval($0.type) }
-          request.status.conditions = old.status.conditions.filter { Self.isApproval($0.type) } + sent
-        }
+        if !context.subresource.isEmpty { Self.stamp(&request.status.conditions, old.status.conditions, now()) }
       }
     }
     if let old = before.as(PersistentVolume.self), context.subresource == "status" {
@@ -76,7 +72,20 @@ extension Registry {
     }
   }
 
-  private static func isApproval(_ type: String) -> Bool { type == "Approved" || type == "Denied" }
+  /// Gives conditions the times that their writer left out: when they were written, and when they became what they are.
+  private static func stamp(
+    _ conditions: inout [CertificateSigningRequestCondition], _ old: [CertificateSigningRequestCondition], _ now: Time
+  ) {
+    for i in conditions.indices where !old.contains(conditions[i]) {
+      let condition = conditions[i]
+      if condition.lastUpdateTime.isZero { conditions[i].lastUpdateTime = now }
+      if condition.lastTransitionTime.isZero {
+        let before = old.first { $0.type == condition.type && $0.status == condition.status }
+        let time = before?.lastTransitionTime ?? Time()
+        conditions[i].lastTransitionTime = time.isZero ? now : time
+      }
+    }
+  }
 
   /// `stringData` is a way to write `data`, and never read.
   private static func mergeStringData(_ secret: inout Secret) {

@@ -24,9 +24,19 @@ struct Traits: Sendable {
     case set(JSONValue)
   }
 
+  /// What an update of the status changes in the metadata.
+  enum StatusMetadata: Sendable {
+    /// Whatever was sent.
+    case sent
+    /// All but the labels.
+    case allButLabels
+    /// Nothing that people set: labels, annotations, finalizers and owners stay.
+    case kept
+  }
+
   var generation = Generation.none
   var createStatus = CreateStatus.clear
-  var statusUpdateKeepsLabels = false
+  var statusMetadata = StatusMetadata.sent
   var createOnUpdate = false
   var unconditionalUpdate = true
   /// A finished delete answers with the object, not with a Status.
@@ -51,12 +61,20 @@ struct Traits: Sendable {
   }
 
   static func of(_ resource: GroupResource) -> Traits {
+    var traits: Traits
     switch resource.group {
-    case "": return core(resource.resource)
-    case "apps": return apps(resource.resource)
-    default: return others(resource)
+    case "": traits = core(resource.resource)
+    case "apps": traits = apps(resource.resource)
+    default: traits = others(resource)
     }
+    if keepingMetadata.contains(resource.resource) { traits.statusMetadata = .kept }
+    return traits
   }
+
+  private static let keepingMetadata: Set<String> = [
+    "validatingadmissionpolicies", "apiservices", "flowschemas", "prioritylevelconfigurations", "volumeattachments",
+    "podcertificaterequests", "devicetaintrules", "resourceclaims", "storageversionmigrations",
+  ]
 
   private static func core(_ resource: String) -> Traits {
     var traits = Traits()
@@ -126,7 +144,7 @@ struct Traits: Sendable {
     traits.generation = resource == "controllerrevisions" ? .none : .spec
     if resource == "deployments" {
       traits.generation = .specAndAnnotations
-      traits.statusUpdateKeepsLabels = true
+      traits.statusMetadata = .allButLabels
     }
     if resource == "replicasets" {
       traits.fields = ["status.replicas": .init("status", "replicas", absent: "0")]

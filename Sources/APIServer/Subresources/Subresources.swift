@@ -79,7 +79,7 @@ extension Registry {
             present.spec.containers[at].resources = container.resources
             present.spec.containers[at].resizePolicy = container.resizePolicy
           }
-          for container in pod.spec.initContainers where container.isSidecar {
+          for container in pod.spec.initContainers {
             guard let at = present.spec.initContainers.firstIndex(where: { $0.name == container.name })
             else { continue }
             present.spec.initContainers[at].resources = container.resources

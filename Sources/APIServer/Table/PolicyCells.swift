@@ -41,14 +41,13 @@ func policyCells(_ object: any APIObject, _ context: CellContext) -> TableRowCel
     let kind = policy.spec.paramKind.map { "\($0.apiVersion)/\($0.kind)" } ?? "<unset>"
     return TableRowCells([name, .int(Int64(policy.spec.validations.count)), .string(kind), age])
   case let binding as ValidatingAdmissionPolicyBinding:
-    var parameter = "<unset>"
-    if let reference = binding.spec.paramRef {
-      if !reference.name.isEmpty {
-        parameter = reference.namespace.isEmpty ? "*/\(reference.name)" : "\(reference.namespace)/\(reference.name)"
-      } else if case .string(let text) = context.selector(reference.selector) {
-        parameter = text
-      }
-    }
+    let parameter = parameter(binding.spec.paramRef, context)
+    return TableRowCells([name, .string(binding.spec.policyName), .string(parameter), age])
+  case let policy as MutatingAdmissionPolicy:
+    let kind = policy.spec.paramKind.map { "\($0.apiVersion)/\($0.kind)" } ?? "<unset>"
+    return TableRowCells([name, .int(Int64(policy.spec.mutations.count)), .string(kind), age])
+  case let binding as MutatingAdmissionPolicyBinding:
+    let parameter = parameter(binding.spec.paramRef, context)
     return TableRowCells([name, .string(binding.spec.policyName), .string(parameter), age])
   case let flow as FlowSchema:
     let dangling = flow.status.conditions.condition("Dangling")?.status ?? "?"
@@ -67,6 +66,16 @@ func policyCells(_ object: any APIObject, _ context: CellContext) -> TableRowCel
     ])
   default: return nil
   }
+}
+
+/// What a binding gives its policy: one object, or those that a selector finds.
+private func parameter(_ reference: ParamRef?, _ context: CellContext) -> String {
+  guard let reference else { return "<unset>" }
+  if !reference.name.isEmpty {
+    return "\(reference.namespace.isEmpty ? "*" : reference.namespace)/\(reference.name)"
+  }
+  if reference.selector != nil, case .string(let text) = context.selector(reference.selector) { return text }
+  return "<unset>"
 }
 
 private func subjects(_ subjects: [Subject]) -> [JSONValue] {

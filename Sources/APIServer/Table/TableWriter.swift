@@ -115,7 +115,10 @@ extension Registry {
   }
 
   private func cells(_ object: LiveObject, _ context: CellContext) -> TableRowCells? {
-    guard case .typed(let typed) = object else { return nil }
+    guard case .typed(let typed) = object else {
+      if case .dynamic(let dynamic) = object { return untypedCells(dynamic, context) }
+      return nil
+    }
     return workloadCells(typed, context) ?? networkCells(typed, context) ?? coreCells(typed, context)
       ?? policyCells(typed, context) ?? storageCells(typed, context)
   }

@@ -80,6 +80,7 @@ extension Registry {
         throw context.invalid(
           "", [.invalid("patch", String(decoding: request.body, as: UTF8.self), strictDecodingMessage(errors))])
       }
+      for error in errors { context.warnings.add(error) }
     }
     return tree
   }

@@ -142,12 +142,17 @@ extension Registry {
       for error in validateCreate(typed) where !errors.contains(error) { errors.append(error) }
       if let definition = typed as? CustomResourceDefinition { errors += definition.versionErrors() }
       errors += ExpressionChecks.errors(typed, old: nil)
-    } else if !object.metadata.name.isEmpty {
-      for problem in Names.isDNS1123Subdomain(object.metadata.name) {
-        errors.append(.invalid("metadata.name", object.metadata.name, problem))
-      }
+      errors += CertificateChecks.errors(typed, old: nil)
+      errors += DeviceExpressions.errors(typed, old: nil)
+    } else if case .dynamic(let dynamic) = object {
+      let found = validateCreate(untyped: dynamic, namespaced: context.resource.info.namespaced)
+      for error in found where !errors.contains(error) { errors.append(error) }
+      errors += CertificateChecks.errors(dynamic, old: nil)
     }
     if !errors.isEmpty { throw context.invalid(object.metadata.name, errors) }
+    if case .typed(let typed) = object {
+      for text in warnings(for: typed, old: nil) { context.warnings.add(text) }
+    }
   }
 
   /// Status is not the creator's to set, except where upstream lets it be.

@@ -51,16 +51,31 @@ extension Registry {
   func parsePatch(_ type: PatchType, _ request: ResourceRequest) throws -> JSONValue {
     do {
       let patch = try JSONValue(parsing: request.body)
+      let kind = goKind(patch)
       if type == .json, patch.arrayValue == nil {
         throw StatusError.badRequest(
-          "json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+          "error decoding patch: json: cannot unmarshal \(kind) into Go value of type []handlers.jsonPatchOp")
       }
       if type != .json, patch.objectValue == nil {
-        throw StatusError.badRequest("Invalid JSON Patch")
+        throw StatusError.badRequest(
+          (type == .merge ? "error decoding patch: " : "")
+            + "json: cannot unmarshal \(kind) into Go value of type map[string]interface {}")
       }
       return patch
     } catch let error as JSONError {
       throw StatusError.badRequest("error decoding patch: \(error.message)")
+    }
+  }
+
+  /// What Go's decoder calls a value.
+  private func goKind(_ value: JSONValue) -> String {
+    switch value {
+    case .null: "null"
+    case .bool: "bool"
+    case .int, .double: "number"
+    case .string: "string"
+    case .array: "array"
+    case .object: "object"
     }
   }
 

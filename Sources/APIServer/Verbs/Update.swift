@@ -195,14 +195,19 @@ extension Registry {
       object.metadata = metadata
       return object
     }
-    if resource.traits.statusUpdateKeepsLabels || resource.info.resource == "pods" {
-      let before = try LiveObject(resource, bytes: old.bytes).metadata
-      if resource.traits.statusUpdateKeepsLabels {
-        object.metadata.labels = before.labels
-      } else {
-        object.metadata.ownerReferences = before.ownerReferences
-        object.metadata.deletionTimestamp = before.deletionTimestamp
-      }
+    let before = try LiveObject(resource, bytes: old.bytes).metadata
+    switch resource.traits.statusMetadata {
+    case .allButLabels: object.metadata.labels = before.labels
+    case .kept:
+      object.metadata.labels = before.labels
+      object.metadata.annotations = before.annotations
+      object.metadata.finalizers = before.finalizers
+      object.metadata.ownerReferences = before.ownerReferences
+      object.metadata.deletionTimestamp = before.deletionTimestamp
+    case .sent where resource.info.resource == "pods":
+      object.metadata.ownerReferences = before.ownerReferences
+      object.metadata.deletionTimestamp = before.deletionTimestamp
+    case .sent: break
     }
     return object
   }
@@ -245,21 +250,31 @@ extension Registry {
     }
     if context.subresource.isEmpty, case .typed(let new) = object, case .typed(let old) = before {
       errors += ExpressionChecks.errors(new, old: old)
+      errors += CertificateChecks.errors(new, old: old)
+      errors += DeviceExpressions.errors(new, old: old)
     }
     switch (context.subresource, object, before) {
     case ("", .typed(let newTyped), .typed(let oldTyped)), ("scale", .typed(let newTyped), .typed(let oldTyped)):
       found = validateUpdate(newTyped, old: oldTyped, subresource: context.subresource)
     case ("status", .typed(let newTyped), .typed(let oldTyped)),
-      ("approval", .typed(let newTyped), .typed(let oldTyped)):
-      found = validateStatusUpdate(newTyped, old: oldTyped)
+      ("approval", .typed(let newTyped), .typed(let oldTyped)),
+      ("ephemeralcontainers", .typed(let newTyped), .typed(let oldTyped)),
+      ("resize", .typed(let newTyped), .typed(let oldTyped)):
+      found = validateUpdate(newTyped, old: oldTyped, subresource: context.subresource)
     case (_, .dynamic(let new), .dynamic(let old)) where context.resource.custom != nil:
       found = customErrors(new, old: old, context)
+    case (_, .dynamic(let new), .dynamic(let old)):
+      found = validateUpdate(untyped: new, old: old, subresource: context.subresource)
+      found += CertificateChecks.errors(new, old: old)
     default:
-      // These paths write what an ordinary update of the kind may not: only metadata is checked here.
+      // What else these paths write is checked where they are served.
       found = validateObjectMetaUpdate(new, old: old)
     }
     for error in found where !errors.contains(error) { errors.append(error) }
     if !errors.isEmpty { throw context.invalid(context.name, errors) }
+    if context.subresource.isEmpty, case .typed(let typed) = object, case .typed(let typedBefore) = before {
+      for text in warnings(for: typed, old: typedBefore) { context.warnings.add(text) }
+    }
   }
 
   /// Writes the new state, unless nothing changed; removes the object if this update let go of it.

@@ -14,7 +14,6 @@ extension CustomResourceDefinition: Validated {
     checkVersions(path.child("versions"), &errors)
     checkNames(spec.names, path.child("names"), &errors)
     checkConversion(path.child("conversion"), &errors)
-    checkDeprecatedStatus(&errors)
   }
 
   private func checkGroup(_ path: FieldPath, _ errors: inout [FieldError]) {
@@ -114,21 +113,9 @@ extension CustomResourceDefinition: Validated {
     }
   }
 
-  /// Versions in which objects are stored cannot go away.
-  private func checkDeprecatedStatus(_ errors: inout [FieldError]) {
-    for (i, version) in status.storedVersions.enumerated()
-    where !spec.versions.contains(where: { $0.name == version }) {
-      errors.append(
-        .invalid(
-          FieldPath("status").child("storedVersions").index(i), version,
-          "missing from spec.versions; \(version) was previously a storage version, and must remain in spec.versions "
-            + "until a storage migration ensures no data remains persisted in \(version) and removes \(version) from "
-            + "status.storedVersions"))
-    }
-  }
-
   func validateChange(of old: CustomResourceDefinition, _ errors: inout [FieldError]) {
     validate(&errors)
+    checkStoredVersions(&errors)
     let path = FieldPath("spec")
     checkImmutable(spec.group, old.spec.group, path.child("group"), &errors)
     if old.status.conditions.isTrue("Established") {

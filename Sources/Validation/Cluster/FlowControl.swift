@@ -66,12 +66,3 @@ extension PriorityLevelConfiguration: Validated {
     }
   }
 }
-
-extension DeviceClass: Validated {}
-extension ResourceClaimTemplate: Validated {}
-extension ResourceSlice: Validated {}
-extension ResourceResourceClaim: Validated {
-  func validateChange(of old: ResourceResourceClaim, _ errors: inout [FieldError]) {
-    checkImmutableJSON(spec, old.spec, FieldPath("spec"), &errors)
-  }
-}

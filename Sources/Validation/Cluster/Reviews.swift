@@ -97,26 +97,3 @@ extension Binding: Validated {
     if target.name.isEmpty { errors.append(.required(path.child("name"))) }
   }
 }
-
-extension CertificateSigningRequest: Validated {
-  func validate(_ errors: inout [FieldError]) {
-    let path = FieldPath("spec")
-    if spec.request.isEmpty { errors.append(.required(path.child("request"))) }
-    if spec.usages.isEmpty { errors.append(.required(path.child("usages"))) }
-    if let seconds = spec.expirationSeconds, seconds < 600 {
-      errors.append(
-        .invalid(
-          path.child("expirationSeconds"), seconds, "may not specify a duration less than 600 seconds (10 minutes)"))
-    }
-    let signer = path.child("signerName")
-    if spec.signerName.isEmpty {
-      errors.append(.required(signer))
-    } else if spec.signerName.split(separator: "/", omittingEmptySubsequences: false).count != 2 {
-      errors.append(
-        .invalid(
-          signer, spec.signerName, "must be a fully qualified domain and path of the form 'example.com/signer-name'"))
-    }
-  }
-
-  func validateChange(of old: CertificateSigningRequest, _ errors: inout [FieldError]) { validate(&errors) }
-}

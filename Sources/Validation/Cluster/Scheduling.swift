@@ -44,11 +44,9 @@ extension Lease: Validated {
     if let count = spec.leaseTransitions, count < 0 {
       errors.append(.invalid(path.child("leaseTransitions"), count, "must be greater than or equal to 0"))
     }
-    if let strategy = spec.strategy {
-      checkProblems(Names.isQualifiedName(strategy), strategy, path.child("strategy"), &errors)
-    }
+    if let strategy = spec.strategy { checkLeaseStrategy(strategy, path.child("strategy"), &errors) }
     if let holder = spec.preferredHolder, !holder.isEmpty, (spec.strategy ?? "").isEmpty {
-      errors.append(.forbidden(path.child("preferredHolder"), "may not be specified if `strategy` is not defined"))
+      errors.append(.forbidden(path.child("preferredHolder"), "may only be specified if `strategy` is defined"))
     }
   }
 }

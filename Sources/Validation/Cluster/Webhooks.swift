@@ -85,7 +85,8 @@ private func checkHook(
   }
 }
 
-private func checkHookRules(_ rules: [RuleWithOperations], _ path: FieldPath, _ errors: inout [FieldError]) {
+/// Checks which requests a webhook or a policy is about.
+func checkHookRules(_ rules: [RuleWithOperations], _ path: FieldPath, _ errors: inout [FieldError]) {
   for (i, rule) in rules.enumerated() {
     let path = path.index(i)
     if rule.operations.isEmpty { errors.append(.required(path.child("operations"))) }
@@ -108,45 +109,3 @@ private func checkHookRules(_ rules: [RuleWithOperations], _ path: FieldPath, _ 
     if let scope = rule.scope { checkOneOf(scope, ["*", "Cluster", "Namespaced"], path.child("scope"), &errors) }
   }
 }
-
-extension ValidatingAdmissionPolicy: Validated {
-  func validate(_ errors: inout [FieldError]) {
-    let path = FieldPath("spec")
-    if spec.validations.isEmpty && spec.auditAnnotations.isEmpty {
-      errors.append(
-        .required(path.child("validations"), "validations or auditAnnotations must contain at least one item"))
-    }
-    if let policy = spec.failurePolicy { checkOneOf(policy, ["Fail", "Ignore"], path.child("failurePolicy"), &errors) }
-    for (i, rule) in spec.validations.enumerated() where rule.expression.isEmpty {
-      errors.append(.required(path.child("validations").index(i).child("expression"), "expression is not specified"))
-    }
-    guard let match = spec.matchConstraints else {
-      errors.append(.required(path.child("matchConstraints")))
-      return
-    }
-    if match.resourceRules.isEmpty { errors.append(.required(path.child("matchConstraints", "resourceRules"))) }
-  }
-}
-
-extension ValidatingAdmissionPolicyBinding: Validated {
-  func validate(_ errors: inout [FieldError]) {
-    let path = FieldPath("spec")
-    if spec.policyName.isEmpty { errors.append(.required(path.child("policyName"))) }
-    if spec.validationActions.isEmpty {
-      errors.append(.required(path.child("validationActions"), "at least one validation action is required"))
-    }
-    for action in spec.validationActions {
-      checkOneOf(action, ["Audit", "Deny", "Warn"], path.child("validationActions"), &errors)
-    }
-    if spec.validationActions.contains("Deny") && spec.validationActions.contains("Warn") {
-      errors.append(
-        .invalid(
-          path.child("validationActions"), spec.validationActions,
-          "must not contain both Deny and Warn (repeating the same validation failure information in the API response "
-            + "and headers serves no purpose)"))
-    }
-  }
-}
-
-extension MutatingAdmissionPolicy: Validated {}
-extension MutatingAdmissionPolicyBinding: Validated {}

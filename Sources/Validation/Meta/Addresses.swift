@@ -153,3 +153,48 @@ func checkNonSpecialIP(
 /// Unlike upstream, whose server refuses to advertise it, ours may listen on the loopback address alone: a cluster of
 /// one machine, or a test, needs no other.
 func isAPIServerEndpoints(_ meta: ObjectMeta) -> Bool { meta.namespace == "default" && meta.name == "kubernetes" }
+
+extension IPAddressBytes: CustomStringConvertible {
+  /// The form that RFC 5952 wants: the longest run of zero groups left out, no leading zeros, small letters.
+  var description: String {
+    if isV4 { return bytes.map(String.init).joined(separator: ".") }
+    if let four = mapped { return four.description }
+    let groups = stride(from: 0, to: 16, by: 2).map { UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]) }
+    var best = 0..<0
+    var start = 0
+    while start < 8 {
+      var end = start
+      while end < 8, groups[end] == 0 { end += 1 }
+      if end - start > max(1, best.count) { best = start..<end }
+      start = max(end, start + 1)
+    }
+    func text(_ part: ArraySlice<UInt16>) -> String {
+      part.map { String($0, radix: 16) }.joined(separator: ":")
+    }
+    if best.isEmpty { return text(groups[...]) }
+    return text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
+  }
+
+  /// The IPv4 address that an IPv6 one stands for.
+  var mapped: IPAddressBytes? {
+    guard !isV4, bytes.prefix(10).allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF else { return nil }
+    var four = self
+    four.bytes = Array(bytes[12...])
+    return four
+  }
+}
+
+extension CIDRBlock {
+  /// The same with all bits past the prefix cleared.
+  var network: CIDRBlock {
+    var block = self
+    for bit in length..<(block.address.bytes.count * 8) { block.address.bytes[bit / 8] &= ~(0x80 >> UInt8(bit % 8)) }
+    return block
+  }
+
+  /// An IPv4 block in the clothes of an IPv6 one is shown without them.
+  var text: String { "\(address)/\(length >= 96 && address.mapped != nil ? length - 96 : length)" }
+}
+
+/// An address with its prefix length in canonical form, bits past the prefix kept.
+func canonicalBlock(_ text: String) -> String? { CIDRBlock(text)?.text }
