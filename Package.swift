@@ -91,7 +91,7 @@ let rooms: [Room] = [
       "Logging", "DequeModule",
       "OrderedCollections", "NIOCore", "Crypto", "CryptoExtras",
     ]),
-  Room(name: "Scheduler", needs: ["API", "APIMachinery", "Client", "Logging", "HeapModule", "DequeModule"]),
+  Room(name: "Scheduler", needs: ["API", "APIMachinery", "Client", "HTTP", "Logging", "HeapModule", "DequeModule"]),
   Room(name: "ControllerManager", needs: ["API", "Quota", "Client", "PKI", "Linux", "Crypto", "Logging"]),
   Room(
     name: "ContainerRuntime",

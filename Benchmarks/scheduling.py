@@ -74,8 +74,8 @@ def main():
             took, spent = time.time() - begin, cpu(pid) - spent
             row(f"{NODES:,} nodes, {PODS:,} pods, {shape}: created to bound", f"{PODS / took:.0f}; {spent * 1000 / PODS:.2f}",
                 UPSTREAM if shape == "basic" else "", f"{PODS / took / UPSTREAM:.1f}×" if shape == "basic" else "")
-            cluster.raw("/api/v1/namespaces/bench/pods?gracePeriodSeconds=0", "-X", "DELETE")
-            cluster.raw("/api/v1/nodes?labelSelector=topology.kubernetes.io%2Fzone", "-X", "DELETE")
+            cluster.raw("/api/v1/namespaces/bench/pods?gracePeriodSeconds=0", "-X", "DELETE", "-m", "120")
+            cluster.raw("/api/v1/nodes?labelSelector=topology.kubernetes.io%2Fzone", "-X", "DELETE", "-m", "120")
             eventually(lambda: json.loads(cluster.raw("/api/v1/namespaces/bench/pods?limit=1")[1])["items"] == [], 60)
         spent, begin = cpu(pid), time.time()
         cluster.kubectl("create", "-f", "-", input=json.dumps({

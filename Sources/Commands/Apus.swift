@@ -19,4 +19,6 @@ public struct Apus: AsyncParsableCommand {
 public enum Version {
   /// What nodes and the API server report; clients compare its Kubernetes part.
   public static let git = "v1.36.2+apus.0"
+  /// Without what is Apus's own.
+  static let plain = String(git.dropFirst().prefix { $0 != "+" })
 }

@@ -19,6 +19,8 @@ public final class Scheduler: Sendable {
     public var podInitialBackoffSeconds = 1.0
     /// The longest of these pauses.
     public var podMaxBackoffSeconds = 10.0
+    /// Other programs that have a say in where pods go.
+    public var extenders: [SchedulerExtender] = []
     /// Bindings under way at one time.
     public var maxBindings = 64
 
@@ -32,6 +34,7 @@ public final class Scheduler: Sendable {
   private let volumeBinding: VolumeBinding
   private let volumeRules: VolumeRules
   private let preemptor: Preemptor
+  private let extenders: Extenders
   private let workloads: WorkloadSelectors
   private let budgets: Informer<PodDisruptionBudget>
   private let pods: Informer<Pod>
@@ -57,11 +60,19 @@ public final class Scheduler: Sendable {
     framework.preBind = [volumeBinding]
     framework.bind = [DefaultBinder(client: client)]
     self.framework = framework
+    let extenders = Extenders(all: configuration.extenders, logger: logger)
+    self.extenders = extenders
+    let ignored = Set(configuration.extenders.flatMap(\.ignored))
     core = Mutex(
       SchedulerCore(
         profiles: Dictionary(
-          configuration.profiles.map { ($0.schedulerName, $0.framework()) }, uniquingKeysWith: { first, _ in first }),
-        initialBackoff: configuration.podInitialBackoffSeconds, maxBackoff: configuration.podMaxBackoffSeconds))
+          configuration.profiles.map { profile in
+            var profile = profile
+            profile.ignoredResources.formUnion(ignored)
+            return (profile.schedulerName, profile.framework())
+          }, uniquingKeysWith: { first, _ in first }),
+        initialBackoff: configuration.podInitialBackoffSeconds, maxBackoff: configuration.podMaxBackoffSeconds,
+        consults: { extenders.haveSay(in: $0) }))
     pods = informers.informer(Pod.self)
     nodes = informers.informer(Node.self)
     let claims = informers.informer(PersistentVolumeClaim.self)
@@ -144,22 +155,12 @@ public final class Scheduler: Sendable {
         let knowledge = SchedulerCore.Knowledge(
           volumes: volumeRules.verdict, workload: workloads.selector, budgets: { [budgets] in budgets.lister.list() })
         while let decision = core.withLock({ $0.next(now: now, knowledge) }) {
-          switch decision {
-          case .place(let pod, let node):
-            if bindings >= configuration.maxBindings {
-              await group.next()
-              bindings -= 1
-            }
-            bindings += 1
-            group.addTask { await self.carryOut(PodInfo(pod), on: node) }
-          case .refuse(let pod, let message, let choice):
-            if bindings >= configuration.maxBindings {
-              await group.next()
-              bindings -= 1
-            }
-            bindings += 1
-            group.addTask { await self.turnDown(pod, message, choice) }
+          if bindings >= configuration.maxBindings {
+            await group.next()
+            bindings -= 1
           }
+          bindings += 1
+          group.addTask { await self.follow(decision, knowledge) }
         }
         if Task.isCancelled { break }
       }
@@ -178,6 +179,28 @@ public final class Scheduler: Sendable {
     wake.finish()
   }
 
+  private func follow(_ decision: SchedulerCore.Decision, _ knowledge: SchedulerCore.Knowledge) async {
+    switch decision {
+    case .place(let pod, let node): await carryOut(PodInfo(pod), on: node)
+    case .refuse(let pod, let message, let choice): await turnDown(pod, message, choice)
+    case .consult(let pod, let nodes):
+      let opinion: SchedulerCore.Opinion
+      do {
+        let known = core.withLock { core in nodes.compactMap { core.snapshot.nodes[$0]?.node } }
+        opinion = try await extenders.opinion(on: pod, known)
+      } catch {
+        let now = now
+        core.withLock { $0.forget(pod, now: now) }
+        wake.yield()
+        if Task.isCancelled { return }
+        return await report(pod, reason: "SchedulerError", message: "\(error)")
+      }
+      let now = now
+      guard let next = core.withLock({ $0.settle(pod, opinion, now: now, knowledge) }) else { return }
+      await follow(next, knowledge)
+    }
+  }
+
   private func carryOut(_ pod: PodInfo, on node: String) async {
     do {
       for plugin in framework.reserve {
@@ -187,7 +210,11 @@ public final class Scheduler: Sendable {
         if let refusal = await plugin.permit(pod, on: node) { throw PlacementRefused(refusal: refusal) }
       }
       for plugin in framework.preBind { try await plugin.preBind(pod, to: node) }
-      for plugin in framework.bind { try await plugin.bind(pod, to: node) }
+      if let binder = extenders.binder(of: pod.pod) {
+        try await binder.bind(pod.pod, to: node)
+      } else {
+        for plugin in framework.bind { try await plugin.bind(pod, to: node) }
+      }
       core.withLock { $0.bound(pod.pod) }
       let name = "\(pod.pod.metadata.namespace)/\(pod.pod.metadata.name)"
       recorder.event(
@@ -206,7 +233,9 @@ public final class Scheduler: Sendable {
   }
 
   /// Says why a pod waits, and makes room for it where that is the decision.
-  private func turnDown(_ pod: Pod, _ message: String, _ choice: Preemption.Choice?) async {
+  private func turnDown(_ pod: Pod, _ message: String, _ wanted: Preemption.Choice?) async {
+    var choice = wanted
+    if let found = choice, !(await extenders.approve(found, for: pod)) { choice = nil }
     await report(pod, reason: "Unschedulable", message: message, nominated: choice?.node ?? "")
     guard let choice else { return }
     for other in core.withLock({ $0.outrankedNominations(by: pod, on: choice.node) }) {

@@ -69,6 +69,33 @@ spec:
 """
 
 
+EXTENDER = """
+import http.server, json, os, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.answer({})
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        nodes = asked["Nodes"]["items"]
+        if self.path == "/extend/prioritize":
+            return self.answer([{"Host": node["metadata"]["name"], "Score": 7} for node in nodes])
+        good = nodes if os.path.exists(sys.argv[1]) else []
+        self.answer({"Nodes": {"items": good}, "FailedNodes": {
+            node["metadata"]["name"]: "not to our taste" for node in nodes if node not in good}})
+
+http.server.ThreadingHTTPServer(("127.0.0.1", 8899), Handler).serve_forever()
+"""
+
+
 class PKI:
     """Certificates as kubeadm makes them."""
 
@@ -187,7 +214,9 @@ class ComponentsTest(unittest.TestCase):
         conf = cls.pki("scheduler.conf")
         file = f"{cls.host.directory}/scheduler.yaml"
         with open(file, "w") as profiles:
-            json.dump({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration", "profiles": [
+            json.dump({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration", "extenders": [
+                {"urlPrefix": "http://127.0.0.1:8899/extend", "filterVerb": "filter", "prioritizeVerb": "prioritize", "weight": 2,
+                 "managedResources": [{"name": "example.com/taste", "ignoredByScheduler": True}]}], "profiles": [
                 {"schedulerName": "default-scheduler"},
                 {"schedulerName": "picky", "pluginConfig": [{"name": "NodeAffinity", "args": {"addedAffinity": {
                     "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
@@ -316,6 +345,8 @@ class ComponentsTest(unittest.TestCase):
             self.assertEqual(self.curl(f"{base}/metrics", "-H", "Authorization: Bearer wrong")[0], 401)
             self.assertEqual(self.curl(f"{base}/metrics", *self.certificate("nobody"))[0], 403)
             self.assertEqual(self.curl(f"{base}/metrics", *self.certificate("admin"))[0], 200)
+            self.assertIn("Binary version: 1.36.", self.curl(f"{base}/statusz", *self.certificate("admin"))[1])
+            self.assertIn(f"\nsecure-port={port}\n", self.curl(f"{base}/flagz", *self.certificate("admin"))[1])
         self.fleet.kubectl("create", "serviceaccount", "watcher")
         self.fleet.kubectl(
             "create", "clusterrolebinding", "watcher", "--clusterrole=system:monitoring", "--serviceaccount=default:watcher")
@@ -338,6 +369,29 @@ class ComponentsTest(unittest.TestCase):
         eventually(lambda: "didn't match scheduler-enforced node affinity" in self.fleet.out(
             "get", "pod", "picky", "-o", "jsonpath={.status.conditions[0].message}"), 20, what="a refusal")
         self.fleet.kubectl("delete", "pod", "picky", "--wait=false")
+
+    def test_4_an_extender_is_heard(self):
+        program = f"{self.host.directory}/extender.py"
+        with open(program, "w") as file:
+            file.write(EXTENDER)
+        taste = f"{self.host.directory}/taste"
+        extender = self.host.spawn(["python3", program, taste], log="extender")
+        self.addCleanup(self.host.kill, extender)
+        eventually(lambda: self.curl("http://127.0.0.1:8899/")[0] == 200, 20, what="the extender")
+        self.fleet.kubectl("apply", "-f", "-", input=json.dumps({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tasteful"}, "spec": {"containers": [{
+                "name": "main", "image": "apus.local/busybox:1", "command": ["sleep", "3600"],
+                "resources": {"requests": {"example.com/taste": "1"}, "limits": {"example.com/taste": "1"}}}]}}))
+
+        def told(path):
+            return self.fleet.out("get", "pod", "tasteful", "-o", f"jsonpath={{{path}}}")
+
+        eventually(lambda: "1 not to our taste" in told(".status.conditions[0].message"), 20, what="the extender's refusal")
+        open(taste, "w").close()
+        # News of the node is a reason to ask again.
+        self.fleet.kubectl("label", "node", NODE, "taste=good")
+        eventually(lambda: told(".spec.nodeName") == NODE, 30, what="a node that is to its taste")
+        self.fleet.kubectl("delete", "pod", "tasteful", "--wait=false")
 
     def test_5_flags(self):
         def refusal(*arguments):

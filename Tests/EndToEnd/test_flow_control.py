@@ -75,6 +75,24 @@ class Defaults(unittest.TestCase):
         self.assertEqual(cluster.raw("/version")[0], 200)
 
 
+class Pages(unittest.TestCase):
+    def test_what_it_is_and_what_it_was_told(self):
+        code, status = cluster.raw("/statusz")
+        self.assertEqual(code, 200)
+        self.assertRegex(status, r"(?s)^kube-apiserver statusz\nWarning: .*Binary version: 1\.36\..*Paths: .*/livez")
+        self.assertIn("\nenable-priority-and-fairness=true\n", cluster.raw("/flagz")[1])
+        cluster.kubectl("create", "serviceaccount", "looker", check=False)
+        refused = cluster.kubectl("get", "--raw", "/flagz", "--as=system:serviceaccount:default:looker", check=False)
+        self.assertIn("orbidden", refused.stderr)
+        self.assertTrue(cluster.kubectl("get", "--raw", "/flagz", "--as=x", "--as-group=system:monitoring").stdout)
+
+    def test_objects_are_counted(self):
+        metrics = cluster.raw("/metrics")[1]
+        self.assertIn('apiserver_storage_objects{resource="nodes"} 1\n', metrics)
+        self.assertIn('apiserver_resource_objects{group="flowcontrol.apiserver.k8s.io",resource="prioritylevelconfigurations"}',
+                      metrics)
+
+
 class Limits(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

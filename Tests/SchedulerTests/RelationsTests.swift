@@ -275,6 +275,7 @@ let hostname = "kubernetes.io/hostname"
       case .refuse(let pod, let message, _):
         #expect(!all.keys.contains { allowed(pod, $0) }, "\(pod.metadata.name): \(message)")
         core.podDeleted(pod.metadata.uid, now: Double(index) * 1000)
+      case .consult: Issue.record("nobody is to be asked")
       }
     }
   }

@@ -32,7 +32,7 @@ import Testing
     switch core.next(now: 0, .init(volumes: { _ in check.map { .depends($0) } ?? .anywhere })) {
     case .place(_, let node): return (node, "", [])
     case .refuse(_, let message, let choice): return (nil, message, choice?.victims.map(\.metadata.name) ?? [])
-    case nil: return (nil, "", [])
+    case .consult, nil: return (nil, "", [])
     }
   }
 

@@ -122,9 +122,9 @@ struct ServiceAccountAuthenticator: TokenAuthenticator {
     }
     let claims = verified.claims
     if let problem = problem(claims, token) { return .failed(problem) }
+    let identity = verified.identity
     return .user(
-      UserInfo(
-        name: claims.subject, uid: claims.serviceAccount.uid, groups: claims.groups, extra: claims.extra),
+      UserInfo(name: identity.name, uid: identity.uid, groups: identity.groups, extra: identity.extra),
       audiences: verified.audiences)
   }
 

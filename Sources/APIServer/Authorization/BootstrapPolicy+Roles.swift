@@ -7,7 +7,7 @@ extension BootstrapPolicy {
     = system:discovery
     get; /livez /readyz /healthz /version /version/ /openapi /openapi/* /api /api/* /apis /apis/*
     = system:monitoring
-    get; /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*
+    get; /flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz
     = system:basic-user
     create; authorization.k8s.io; selfsubjectaccessreviews selfsubjectrulesreviews
     create; authentication.k8s.io; selfsubjectreviews

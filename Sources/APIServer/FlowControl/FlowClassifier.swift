@@ -39,16 +39,33 @@ struct FlowClassifier: Sendable {
     }.sorted { ($0.0.precedence, $0.0.name) < ($1.0.precedence, $1.0.name) }
   }
 
+  /// A schema that is for a user, with those of its rules that are.
+  struct Candidate: Sendable {
+    fileprivate let schema: Schema
+    fileprivate let level: PriorityLevel
+    fileprivate let rules: [Rule]
+  }
+
+  /// The schemas that are for a user, whatever is asked: the costly half of a match, and the same for every request.
+  func candidates(of user: UserInfo) -> [Candidate] {
+    schemas.compactMap { schema, level in
+      let rules = schema.rules.filter { $0.isFor(user) }
+      return rules.isEmpty ? nil : Candidate(schema: schema, level: level, rules: rules)
+    }
+  }
+
   /// The flow of a request; nil only before the mandatory schemas are there.
-  func flow(_ user: UserInfo, _ info: RequestInfo) -> Flow? {
-    for (schema, level) in schemas where schema.rules.contains(where: { $0.matches(user, info) }) {
+  func flow(_ user: UserInfo, _ info: RequestInfo) -> Flow? { Self.flow(user, info, among: candidates(of: user)) }
+
+  static func flow(_ user: UserInfo, _ info: RequestInfo, among candidates: [Candidate]) -> Flow? {
+    for candidate in candidates where candidate.rules.contains(where: { $0.covers(info) }) {
       let distinguisher =
-        switch schema.method {
+        switch candidate.schema.method {
         case "ByUser": user.name
         case "ByNamespace": info.namespace
         default: ""
         }
-      return Flow(schema: schema, level: level, distinguisher: distinguisher)
+      return Flow(schema: candidate.schema, level: candidate.level, distinguisher: distinguisher)
     }
     return nil
   }
@@ -88,13 +105,13 @@ extension FlowClassifier.Rule {
     }
   }
 
-  func matches(_ user: UserInfo, _ info: RequestInfo) -> Bool {
-    guard info.isResource ? !resources.isEmpty : !paths.isEmpty else { return false }
-    guard
-      isForAll || groups.contains(where: { user.groups.contains($0) }) || users.contains(user.name)
-        || accountNamespaces.contains(where: { user.name.hasPrefix($0) })
-    else { return false }
-    return info.isResource
+  func isFor(_ user: UserInfo) -> Bool {
+    isForAll || groups.contains { user.groups.contains($0) } || users.contains(user.name)
+      || accountNamespaces.contains { user.name.hasPrefix($0) }
+  }
+
+  func covers(_ info: RequestInfo) -> Bool {
+    info.isResource
       ? resources.contains { Self.matches($0, info) } : paths.contains { Self.matches($0, info) }
   }
 

@@ -14,6 +14,8 @@ final class FlowControl: Sendable {
     var levels: [String: PriorityLevel] = [:]
     var classifier = FlowClassifier([], level: { _ in nil })
     var rejected: [Rejection: Int] = [:]
+    /// By the name of the user, for the groups it had.
+    var candidates: [String: (groups: [String], all: [FlowClassifier.Candidate])] = [:]
   }
   struct Rejection: Hashable, Sendable {
     var schema: String
@@ -24,6 +26,7 @@ final class FlowControl: Sendable {
   private let state = Mutex(State())
   private let seats: Int
   private let start = ContinuousClock.now
+  private static let rememberedUsers = 1024
   /// How long a request may wait: a quarter of what it may take.
   static let patience = 15.0
 
@@ -77,6 +80,7 @@ final class FlowControl: Sendable {
       }
       for name in Array(state.levels.keys) where state.configurations[name] == nil { state.levels[name] = nil }
       let levels = state.levels
+      state.candidates = [:]
       state.classifier = FlowClassifier(Array(state.schemas.values)) { levels[$0] }
     }
     share()
@@ -120,7 +124,14 @@ final class FlowControl: Sendable {
 
   /// Where a request belongs.
   func flow(_ user: UserInfo, _ info: RequestInfo) -> FlowClassifier.Flow? {
-    state.withLock { $0.classifier }.flow(user, info)
+    let candidates = state.withLock { state in
+      if let known = state.candidates[user.name], known.groups == user.groups { return known.all }
+      let found = state.classifier.candidates(of: user)
+      if state.candidates.count >= Self.rememberedUsers { state.candidates = [:] }
+      state.candidates[user.name] = (user.groups, found)
+      return found
+    }
+    return FlowClassifier.flow(user, info, among: candidates)
   }
 
   /// Takes a seat for a request, or waits for one.

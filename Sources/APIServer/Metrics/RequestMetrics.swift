@@ -122,6 +122,7 @@ extension APIServer {
     var text = ""
     metrics.write(to: &text)
     access.write(to: &text)
+    registry.writeObjectCounts(to: &text)
     if let flowControl { FlowControlDump(control: flowControl).write(to: &text) }
     let inFlight = requestsInFlight
     text +=

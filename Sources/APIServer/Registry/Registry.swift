@@ -107,6 +107,13 @@ final class Registry: Sendable {
     await repairServicesOrTell(collect: true)
   }
 
+  /// How many objects there are of every stored resource, custom ones included.
+  var objectCounts: [(resource: GroupResource, count: Int)] {
+    (Array(byGroup.values) + custom.all).reduce(into: [GroupResource: Int]()) { counts, served in
+      if let cache = served.cache { counts[served.groupResource] = cache.count }
+    }.map { ($0.key, $0.value) }.sorted { "\($0.resource)" < "\($1.resource)" }
+  }
+
   func stop() {
     definitions.withLock { definitions in
       definitions?.stop()

@@ -30,6 +30,7 @@ extension APIServer {
       return openID(keys, type: "application/jwk-set+json")
     default: break
     }
+    if let page = pages.answer(path) { return page }
     if let flowControl, let dump = FlowControlDump(control: flowControl).answer(path: path, query: request.query) {
       return dump
     }
@@ -68,7 +69,8 @@ extension APIServer {
   private var indexDocument: [UInt8] {
     var paths = discovery.documents.paths + health.paths
     paths += [
-      "/.well-known/openid-configuration", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version",
+      "/.well-known/openid-configuration", "/flagz", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks",
+      "/statusz", "/version",
     ]
     paths += openAPI.paths
     return JSONValue.object(["paths": .array(Set(paths).sorted().map { .string($0) })]).encoded()

@@ -33,6 +33,7 @@ public final class APIServer: HTTPHandler {
   let metrics = RequestMetrics()
   let access: AccessMetrics
   let aggregator: Aggregator
+  let pages: DebugPages
   /// Nil where others are to serve these.
   let resourceMetrics: ResourceMetrics?
   let auditor: Auditor?
@@ -106,6 +107,9 @@ public final class APIServer: HTTPHandler {
     }
     policyTypes = PolicyTypeCheck(registry: registry, logger: logger)
     auditor = try configuration.audit.auditor(logger: logger)
+    pages = DebugPages(
+      component: "kube-apiserver", version: String(configuration.gitVersion.dropFirst().prefix { $0 != "+" }),
+      flags: configuration.flags, paths: health.paths + ["/metrics", "/version"], started: Time.now.description)
     flowControl =
       configuration.priorityAndFairness
       ? FlowControl(seats: configuration.maxRequestsInFlight + configuration.maxMutatingRequestsInFlight) : nil

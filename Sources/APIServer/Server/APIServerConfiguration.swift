@@ -95,6 +95,8 @@ public struct APIServerConfiguration: Sendable {
   public var maxMutatingRequestsInFlight = 200
   /// Whether flow control by FlowSchemas takes the place of these two limits, with their sum as its seats.
   public var priorityAndFairness = true
+  /// The command line, as `/flagz` shows it.
+  public var flags: [String: String] = [:]
   public var maxRequestBodyBytes = 3 * 1024 * 1024
   public var eventSecondsToLive = 3600
   public var minRequestTimeoutSeconds = 1800

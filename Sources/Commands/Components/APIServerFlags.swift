@@ -22,6 +22,7 @@ enum APIServerFlags {
 
   static func apply(_ values: FlagValues, to settings: inout APIServer.Configuration) throws {
     try APIServerAccessFlags.apply(values, to: &settings)
+    settings.flags = values.all
     settings.audit.policyFile = values.path("audit-policy-file")
     settings.audit.logPath = values.text("audit-log-path")
     settings.audit.logFormat = values.text("audit-log-format")

@@ -62,6 +62,7 @@ struct ComponentServer: HTTPHandler {
   let health: ComponentHealth
   let access: DelegatedAccess?
   let openPaths: [String]
+  let pages: DebugPages
 
   func handle(_ request: HTTPServerRequest) async -> HTTPResponse {
     let path = request.head.path
@@ -87,6 +88,8 @@ struct ComponentServer: HTTPHandler {
         "platform": .string("linux/amd64"),
       ])
       return HTTPResponse(contentType: "application/json", bytes: version.encoded())
+    case "/statusz", "/flagz":
+      return pages.answer(path) ?? ComponentHealth.text(404, "404 page not found\n")
     default: return ComponentHealth.text(404, "404 page not found\n")
     }
   }
@@ -116,7 +119,10 @@ struct ComponentServer: HTTPHandler {
       ))
     let pair = try certificate(values, name: name)
     let handler = ComponentServer(
-      health: health, access: access, openPaths: values.list("authorization-always-allow-paths"))
+      health: health, access: access, openPaths: values.list("authorization-always-allow-paths"),
+      pages: DebugPages(
+        component: name, version: Version.plain, flags: values.all,
+        paths: ["/configz", "/healthz", "/livez", "/metrics", "/readyz", "/version"], started: Time.now.description))
     var settings = HTTPServerConfiguration(
       address: .tcp(host: values.text("bind-address"), port: port), logger: logger)
     settings.tls = TLSOptions(

@@ -165,6 +165,11 @@ struct FlagValues: Sendable {
   /// Whether the command has such a flag: what components share asks for more than each of them has.
   func declares(_ name: String) -> Bool { flags[name] != nil }
 
+  /// Every flag's value, as `/flagz` shows them.
+  var all: [String: String] {
+    flags.mapValues { flag in given[flag.name].map { $0.joined(separator: ",") } ?? flag.initial }
+  }
+
   /// Nil for an empty text.
   func path(_ name: String) -> String? { text(name).isEmpty ? nil : text(name) }
 

@@ -33,6 +33,7 @@ struct SchedulerCommand: ComponentCommand {
       try file.allow(only: [
         "clientConnection", "leaderElection", "parallelism", "percentageOfNodesToScore", "podInitialBackoffSeconds",
         "podMaxBackoffSeconds", "profiles", "enableProfiling", "enableContentionProfiling", "delayCacheUntilActive",
+        "extenders",
       ])
       values.fill("kubeconfig", file.value("clientConnection", "kubeconfig")?.stringValue)
       try values.fillLeaderElection(file)
@@ -43,6 +44,7 @@ struct SchedulerCommand: ComponentCommand {
         configuration.podMaxBackoffSeconds = Double(seconds)
       }
       do {
+        configuration.extenders = try SchedulerExtender.extenders(file.value("extenders"))
         configuration.profiles = try SchedulerProfile.profiles(file.value("profiles"))
       } catch {
         throw FlagError("--config: \(path): \(error)")

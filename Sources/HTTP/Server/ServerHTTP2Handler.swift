@@ -316,10 +316,13 @@ final class ServerHTTP2Handler: ChannelInboundHandler {
     fields.reserveCapacity(response.headers.count + 3)
     fields.add(name: ":status", value: String(response.status))
     for (name, value) in response.headers {
-      fields.add(name: name.utf8.contains { $0 >= 65 && $0 <= 90 } ? name.lowercased() : name, value: value)
+      // What is never the same twice would only push out of the client's table what is.
+      fields.add(
+        name: name.utf8.contains { $0 >= 65 && $0 <= 90 } ? name.lowercased() : name, value: value,
+        indexing: name == "audit-id" ? .nonIndexable : .indexable)
     }
     if let length, response.status >= 200, response.status != 204, response.status != 304 {
-      fields.add(name: "content-length", value: String(length))
+      fields.add(name: "content-length", value: String(length), indexing: .nonIndexable)
     }
     fields.add(name: "date", value: date.now())
     if stream.head.method == "HEAD" || length == 0 {

@@ -43,6 +43,28 @@ public final class ServiceAccountTokens: Sendable {
     public var claims: ServiceAccountClaims
     /// The audiences it shares with those asked for.
     public var audiences: [String]
+    /// Whom it stands for, made once for all requests that bring it.
+    public var identity: Identity
+  }
+
+  /// A service account as a user.
+  public struct Identity: Sendable {
+    public let name: String
+    public let uid: String
+    public let groups: [String]
+    public let extra: [String: [String]]
+
+    init(_ claims: ServiceAccountClaims) {
+      name = claims.subject
+      uid = claims.serviceAccount.uid
+      groups = claims.groups + ["system:authenticated"]
+      extra = claims.extra
+    }
+  }
+
+  private struct Known: Sendable {
+    var claims: ServiceAccountClaims
+    var identity: Identity
   }
 
   /// What the signing key puts into `iss`.
@@ -59,22 +81,22 @@ public final class ServiceAccountTokens: Sendable {
   /// Verified tokens in two generations, so that old ones go without bookkeeping per use.
   private struct Cache {
     static let limit = 512
-    var young: [String: ServiceAccountClaims] = [:]
-    var old: [String: ServiceAccountClaims] = [:]
+    var young: [String: Known] = [:]
+    var old: [String: Known] = [:]
 
-    mutating func find(_ token: String) -> ServiceAccountClaims? {
-      if let claims = young[token] { return claims }
-      guard let claims = old[token] else { return nil }
-      insert(token, claims)
-      return claims
+    mutating func find(_ token: String) -> Known? {
+      if let known = young[token] { return known }
+      guard let known = old[token] else { return nil }
+      insert(token, known)
+      return known
     }
 
-    mutating func insert(_ token: String, _ claims: ServiceAccountClaims) {
+    mutating func insert(_ token: String, _ known: Known) {
       if young.count >= Self.limit {
         old = young
         young = [:]
       }
-      young[token] = claims
+      young[token] = known
     }
   }
 
@@ -126,24 +148,29 @@ public final class ServiceAccountTokens: Sendable {
   public func verify(
     _ token: String, audiences: [String] = [], now: Time = .now
   ) throws(TokenError) -> Verified {
-    let claims: ServiceAccountClaims
-    if let known = cache.withLock({ $0.find(token) }) {
-      claims = known
+    let known: Known
+    if let found = cache.withLock({ $0.find(token) }) {
+      known = found
     } else {
-      claims = try verifySignature(token)
-      cache.withLock { $0.insert(token, claims) }
+      let claims = try verifySignature(token)
+      let made = Known(claims: claims, identity: Identity(claims))
+      cache.withLock { $0.insert(token, made) }
+      known = made
     }
+    let claims = known.claims
     if let expiry = claims.expiry, now.seconds > expiry.seconds + Self.leeway { throw .expired }
     for start in [claims.notBefore, claims.issuedAt] {
       if let start, now.seconds + Self.leeway < start.seconds { throw .notYetValid }
     }
     // Tokens of the old kind are for whoever asks.
     if audiences.isEmpty || claims.legacySecretName != nil {
-      return Verified(claims: claims, audiences: audiences.isEmpty ? claims.audiences : audiences)
+      return Verified(
+        claims: claims, audiences: audiences.isEmpty ? claims.audiences : audiences,
+        identity: known.identity)
     }
     let shared = audiences.filter { claims.audiences.contains($0) }
     guard !shared.isEmpty else { throw .audience(token: claims.audiences, wanted: audiences) }
-    return Verified(claims: claims, audiences: shared)
+    return Verified(claims: claims, audiences: shared, identity: known.identity)
   }
 
   private func verifySignature(_ token: String) throws(TokenError) -> ServiceAccountClaims {

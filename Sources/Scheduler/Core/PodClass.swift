@@ -142,6 +142,30 @@ struct PodClass: Sendable {
     }
   }
 
+  /// Every node for the pod that `accepts` has nothing against, with its score.
+  mutating func all(
+    for pod: PodInfo, in snapshot: Snapshot, framework: Framework, random: inout some RandomNumberGenerator,
+    accepts: (NodeInfo) -> Refusal?
+  ) -> [(node: String, score: Int64)] {
+    refresh(pod, snapshot, framework, &random)
+    late = [:]
+    var open: [[Int64]] = []
+    for (key, group) in groups where !topology.hasFilters || topology.refusal(group.shares) == nil { open.append(key) }
+    let totals = weigh(open, pod, snapshot)
+    var result: [(node: String, score: Int64)] = []
+    for (index, key) in open.enumerated() {
+      for candidate in groups[key]?.candidates.unordered ?? [] {
+        guard let info = snapshot.nodes[candidate.node], info.generation == candidate.generation else { continue }
+        if let refusal = accepts(info) {
+          late[candidate.node] = refusal
+        } else {
+          result.append((candidate.node, totals[index] + candidate.score))
+        }
+      }
+    }
+    return result
+  }
+
   /// Whether one node, which was nominated for the pod, can run it.
   func fits(_ node: String) -> Bool {
     guard let record = records[node], record.group != nil else { return false }

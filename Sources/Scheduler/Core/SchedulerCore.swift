@@ -10,6 +10,8 @@ struct SchedulerCore: Sendable {
     case place(Pod, node: String)
     /// It fits nowhere, for these reasons.
     case refuse(Pod, message: String, preemption: Preemption.Choice?)
+    /// It fits these nodes; extenders are to be heard before `settle`.
+    case consult(Pod, nodes: [String])
   }
 
   private(set) var snapshot = Snapshot()
@@ -17,16 +19,18 @@ struct SchedulerCore: Sendable {
   private var classes: [PodClassKey: PodClass] = [:]
   var random: any RandomNumberGenerator & Sendable
   private let profiles: [String: Framework]
+  /// Whether extenders have a say in where a pod goes.
+  private let consults: @Sendable (Pod) -> Bool
   /// Pods promised a node, by uid.
   var nominations: [String: Nomination] = [:]
 
   /// What the core must be told for a decision, and cannot know.
-  struct Knowledge {
+  struct Knowledge: Sendable {
     /// Refuses nodes that the pod's volumes rule out.
-    var volumes: (Pod) -> VolumeVerdict
+    var volumes: @Sendable (Pod) -> VolumeVerdict
     /// The selector of the pod's services and controllers, by which it is spread if it does not say how itself.
-    var workload: (Pod) -> Labels.Selector? = { _ in nil }
-    var budgets: () -> [PodDisruptionBudget] = { [] }
+    var workload: @Sendable (Pod) -> Labels.Selector? = { _ in nil }
+    var budgets: @Sendable () -> [PodDisruptionBudget] = { [] }
   }
 
   private static let maxClasses = 512
@@ -41,9 +45,11 @@ struct SchedulerCore: Sendable {
 
   init(
     profiles: [String: Framework], initialBackoff: Double = 1, maxBackoff: Double = 10,
-    random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+    random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
+    consults: @escaping @Sendable (Pod) -> Bool = { _ in false }
   ) {
     self.profiles = profiles
+    self.consults = consults
     self.random = random
     let gates = profiles.values.first?.preEnqueue ?? []
     queue = SchedulingQueue(initialBackoff: initialBackoff, maxBackoff: maxBackoff, gates: gates)
@@ -135,7 +141,25 @@ struct SchedulerCore: Sendable {
   /// Tries the next pod; nil when none is ready.
   mutating func next(now: Double, _ knowledge: Knowledge) -> Decision? {
     guard let entry = queue.pop(now: now) else { return nil }
-    let pod = entry.pod
+    return decide(entry.pod, now: now, knowledge, opinion: nil)
+  }
+
+  /// What extenders made of the nodes that a pod fits.
+  struct Opinion: Sendable {
+    /// Why nodes are out of the question.
+    var refusals: [String: Refusal] = [:]
+    /// Added to nodes' own scores.
+    var scores: [String: Int64] = [:]
+  }
+
+  /// Goes on with a pod about which extenders were heard. The nodes are looked at again: they may have changed meanwhile.
+  /// Nil where the pod has gone.
+  mutating func settle(_ pod: Pod, _ opinion: Opinion, now: Double, _ knowledge: Knowledge) -> Decision? {
+    guard queue.isUnderWay(pod.metadata.uid) else { return nil }
+    return decide(pod, now: now, knowledge, opinion: opinion)
+  }
+
+  private mutating func decide(_ pod: Pod, now: Double, _ knowledge: Knowledge, opinion: Opinion?) -> Decision {
     var info = PodInfo(pod)
     let framework = framework(of: pod)
     if info.spread.isEmpty, let selector = knowledge.workload(pod) {
@@ -180,6 +204,8 @@ struct SchedulerCore: Sendable {
         node = nominated
       }
     }
+    // Extenders are not asked again about a node that was made free for the pod, but may have refused it.
+    if let found = node, opinion?.refusals[found] != nil { node = nil }
     if node == nil {
       var checker: PodClass.Checker?
       if !promised.isEmpty {
@@ -187,13 +213,24 @@ struct SchedulerCore: Sendable {
         checker = podClass.checker
       }
       var lots = random
-      node = podClass.best(for: info, in: snapshot, framework: framework, random: &lots) { candidate in
+      let accepts: (NodeInfo) -> Refusal? = { [snapshot] candidate in
         let name = candidate.node.metadata.name
-        if let refusal = allowed(candidate, snapshot) { return refusal }
+        if let refusal = allowed(candidate, snapshot) ?? opinion?.refusals[name] { return refusal }
         guard let waiting = promised[name] else { return nil }
         var full = candidate
         for nomination in waiting { full.add(nomination.pod) }
         return checker?.refusal(of: info, on: full, snapshot, framework)
+      }
+      if opinion != nil || consults(pod) {
+        let all = podClass.all(for: info, in: snapshot, framework: framework, random: &lots, accepts: accepts)
+        if opinion == nil, !all.isEmpty {
+          random = lots
+          return .consult(pod, nodes: all.map(\.node))
+        }
+        func total(_ entry: (node: String, score: Int64)) -> Int64 { entry.score + (opinion?.scores[entry.node] ?? 0) }
+        node = all.max { total($0) < total($1) }?.node
+      } else {
+        node = podClass.best(for: info, in: snapshot, framework: framework, random: &lots, accepts: accepts)
       }
       random = lots
     }

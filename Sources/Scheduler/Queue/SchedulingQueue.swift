@@ -14,7 +14,9 @@ enum ClusterEvent: Hashable, Sendable {
 
   /// Whether the event may help a pod that these plugins refused (upstream's queueing hints, KEP-4247).
   func mayHelp(refusedBy plugins: Set<String>) -> Bool {
-    switch self {
+    // What extenders go by nobody knows.
+    if plugins.contains(SchedulerExtender.plugin) { return true }
+    return switch self {
     case .nodeAdded: true
     case .nodeAllocatableChanged: plugins.contains("NodeResourcesFit")
     case .nodeLabelsChanged:
@@ -102,6 +104,9 @@ struct SchedulingQueue: Sendable {
     default: break
     }
   }
+
+  /// Whether a pod was taken from the queue and has not come back.
+  func isUnderWay(_ uid: String) -> Bool { places[uid] == .inFlight }
 
   mutating func remove(_ uid: String) {
     leave(uid)
