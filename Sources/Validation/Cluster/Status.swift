@@ -51,10 +51,6 @@ extension ServiceCIDR {
       checkImmutable(spec.cidrs, old.spec.cidrs, path, &errors)
     }
   }
-
-  func validateStatusChange(of old: ServiceCIDR, _ errors: inout [FieldError]) {
-    checkConditions(status.conditions, FieldPath("status").child("conditions"), &errors)
-  }
 }
 
 extension FlowSchema {
