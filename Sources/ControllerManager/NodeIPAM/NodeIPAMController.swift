@@ -12,6 +12,8 @@ final class NodeIPAMController: Controller {
   private let recorder: EventRecorder
   private let logger: Logger
   private let allocators: Mutex<[CIDRAllocator]>
+  /// The nodes that got ranges and are not known to have them yet, by name, with their uids.
+  private let given = Mutex<[String: String]>([:])
   private let queue = WorkQueue<String>("node_ipam", baseDelay: .milliseconds(100), maxDelay: .seconds(60))
 
   /// Nil when the configured ranges make no sense.
@@ -37,6 +39,7 @@ final class NodeIPAMController: Controller {
         if node.spec.podCIDR.isEmpty { self?.queue.add(node.metadata.name) }
       case .deleted(let node):
         self?.release(node)
+        self?.given.withLock { $0[node.metadata.name] = nil }
       }
     }
   }
@@ -83,7 +86,12 @@ final class NodeIPAMController: Controller {
   func reconcile(_ name: String) async throws -> ReconcileResult {
     guard let cached = nodes.lister.get(name: name), cached.spec.podCIDR.isEmpty,
       cached.metadata.deletionTimestamp == nil
-    else { return .done }
+    else {
+      given.withLock { $0[name] = nil }
+      return .done
+    }
+    // The cache may not have heard of it yet.
+    if given.withLock({ $0[name] }) == cached.metadata.uid { return .done }
     guard let ranges = allocate() else {
       recorder.event(
         cached, type: "Normal", reason: "CIDRNotAvailable", message: "Node \(name) status is now: CIDRNotAvailable")
@@ -96,6 +104,7 @@ final class NodeIPAMController: Controller {
     do {
       let node = try await client.patch(Node.self, name: name, .merge(patch.encoded()))
       if node.spec.podCIDR != ranges[0] { release(ranges) }
+      given.withLock { $0[name] = cached.metadata.uid }
       return .done
     } catch let error as StatusError {
       release(ranges)

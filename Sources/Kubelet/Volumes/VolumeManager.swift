@@ -75,7 +75,10 @@ final class VolumeManager: Sendable {
       }
       return MountedVolume(path: path)
     }
-    if let source = volume.persistentVolumeClaim { return try await claim(source, volume, pod) }
+    if let source = volume.persistentVolumeClaim { return try await claim(source.claimName, volume, pod) }
+    if volume.ephemeral != nil {
+      return try await claim("\(pod.metadata.name)-\(volume.name)", volume, pod, ownedByPod: true)
+    }
     let context = host()
     let payload = VolumePayload(
       pod: pod, objects: objects, hostIPs: context.hostIPs, podIPs: podIPs, allocatable: context.allocatable)
@@ -95,24 +98,32 @@ final class VolumeManager: Sendable {
     return MountedVolume(path: path, readOnly: true)
   }
 
-  private func claim(_ source: PersistentVolumeClaimVolumeSource, _ volume: Volume, _ pod: Pod) async throws
-    -> MountedVolume
-  {
+  private func claim(
+    _ claimName: String, _ volume: Volume, _ pod: Pod, ownedByPod: Bool = false
+  ) async throws -> MountedVolume {
     let namespace = pod.metadata.namespace
-    guard let claim = try await objects.claim(namespace, source.claimName) else {
+    guard let claim = try await objects.claim(namespace, claimName) else {
       throw VolumeSetupError(
         volume: volume.name,
         description:
-          "error processing PVC \(namespace)/\(source.claimName): failed to fetch PVC from API server: persistentvolumeclaims \"\(source.claimName)\" not found"
+          "error processing PVC \(namespace)/\(claimName): failed to fetch PVC from API server: persistentvolumeclaims \"\(claimName)\" not found"
       )
+    }
+    // The name alone does not make it the pod's: somebody may have had a claim of that name before.
+    if ownedByPod, claim.metadata.controllerOwner?.uid != pod.metadata.uid {
+      throw VolumeSetupError(
+        volume: volume.name,
+        description:
+          "error processing PVC \(namespace)/\(claimName): PVC \(namespace)/\(claimName) was not created for pod "
+          + "\(namespace)/\(pod.metadata.name) (pod is not owner)")
     }
     if claim.metadata.deletionTimestamp != nil, !(claim.metadata.finalizers.contains("kubernetes.io/pvc-protection")) {
       throw VolumeSetupError(
-        volume: volume.name, description: "error processing PVC \(namespace)/\(source.claimName): PVC is being deleted")
+        volume: volume.name, description: "error processing PVC \(namespace)/\(claimName): PVC is being deleted")
     }
     guard claim.status.phase == "Bound", !claim.spec.volumeName.isEmpty else {
       throw VolumeSetupError(
-        volume: volume.name, description: "error processing PVC \(namespace)/\(source.claimName): PVC is not bound")
+        volume: volume.name, description: "error processing PVC \(namespace)/\(claimName): PVC is not bound")
     }
     guard let volumeObject = try await objects.persistentVolume(claim.spec.volumeName) else {
       throw VolumeSetupError(
@@ -125,7 +136,7 @@ final class VolumeManager: Sendable {
     guard volumeObject.spec.claimRef?.uid == claim.metadata.uid else {
       throw VolumeSetupError(
         volume: volume.name,
-        description: "error processing PVC \(namespace)/\(source.claimName): PV \(name) is not bound to this claim")
+        description: "error processing PVC \(namespace)/\(claimName): PV \(name) is not bound to this claim")
     }
     if let required = volumeObject.spec.nodeAffinity?.required,
       !required.matches(labels: host().labels, nodeName: "")
@@ -152,13 +163,14 @@ final class VolumeManager: Sendable {
         volume: volume.name,
         description: "MountVolume.NewMounter initialization failed for volume \"\(name)\" : no volume plugin matched")
     }
-    if volumeObject.spec.local != nil, let group = pod.spec.securityContext?.fsGroup, !source.readOnly {
+    let readOnly = volume.persistentVolumeClaim?.readOnly ?? false
+    if volumeObject.spec.local != nil, let group = pod.spec.securityContext?.fsGroup, !readOnly {
       let once = pod.spec.securityContext?.fsGroupChangePolicy == "OnRootMismatch"
       if !(once && Ownership.rootMatches(path, group: group)) {
         try Ownership.apply(path, group: group, readOnly: false)
       }
     }
-    return MountedVolume(path: path, readOnly: source.readOnly)
+    return MountedVolume(path: path, readOnly: readOnly)
   }
 
   /// Takes everything of a pod down. What it wrote into its volumes is gone after this.

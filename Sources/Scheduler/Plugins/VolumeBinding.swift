@@ -31,10 +31,10 @@ final class VolumeBinding: ReservePlugin, PreBindPlugin {
 
   private func refusal(_ reason: String) -> Refusal { Refusal(plugin: name, reasons: [reason], unresolvable: true) }
 
-  private func claimNames(of pod: Pod) -> [String] {
+  private func claimNames(of pod: Pod) -> [(name: String, isEphemeral: Bool)] {
     pod.spec.volumes.compactMap { volume in
-      if let claim = volume.persistentVolumeClaim { return claim.claimName }
-      return volume.ephemeral == nil ? nil : "\(pod.metadata.name)-\(volume.name)"
+      if let claim = volume.persistentVolumeClaim { return (claim.claimName, false) }
+      return volume.ephemeral == nil ? nil : ("\(pod.metadata.name)-\(volume.name)", true)
     }
   }
 
@@ -44,9 +44,19 @@ final class VolumeBinding: ReservePlugin, PreBindPlugin {
     guard !names.isEmpty else { return .anywhere }
     var bound: [PersistentVolume] = []
     var waiting: [PersistentVolumeClaim] = []
-    for name in names {
+    for (name, isEphemeral) in names {
       guard let claim = claims.get(namespace: pod.metadata.namespace, name: name) else {
-        return .impossible(refusal("persistentvolumeclaim \"\(name)\" not found"))
+        return .impossible(
+          refusal(
+            isEphemeral
+              ? "waiting for ephemeral volume controller to create the persistentvolumeclaim \"\(name)\""
+              : "persistentvolumeclaim \"\(name)\" not found"))
+      }
+      if isEphemeral, claim.metadata.controllerOwner?.uid != pod.metadata.uid {
+        return .impossible(
+          refusal(
+            "PVC \(pod.metadata.namespace)/\(name) was not created for pod \(pod.metadata.namespace)/\(pod.metadata.name) "
+              + "(pod is not owner)"))
       }
       if claim.metadata.deletionTimestamp != nil {
         return .impossible(refusal("persistentvolumeclaim \"\(name)\" is being deleted"))
@@ -133,12 +143,12 @@ final class VolumeBinding: ReservePlugin, PreBindPlugin {
   }
 
   func unreserve(_ pod: PodInfo, on node: String) async {
-    let keys = Set(claimNames(of: pod.pod).map { ObjectKey(namespace: pod.pod.metadata.namespace, name: $0) })
+    let keys = Set(claimNames(of: pod.pod).map { ObjectKey(namespace: pod.pod.metadata.namespace, name: $0.name) })
     promised.withLock { promised in promised = promised.filter { !keys.contains($0.value) } }
   }
 
   private func unbound(_ pod: Pod) -> [PersistentVolumeClaim] {
-    claimNames(of: pod).compactMap { claims.get(namespace: pod.metadata.namespace, name: $0) }.filter {
+    claimNames(of: pod).compactMap { claims.get(namespace: pod.metadata.namespace, name: $0.name) }.filter {
       !$0.isFullyBound
     }
   }
