@@ -131,6 +131,10 @@ import struct APIMeta.ObjectMeta
     wanted = levels
     (wanted[1].peak, wanted[1].smooth) = (200, 200)
     #expect(SeatAllocation.current(total: 100, wanted)[1] >= 83)
+    // A level that lends all it has keeps one seat, however much the others want.
+    var generous = SeatAllocation.levels(total: 10, [(5, 100, nil), (5, 0, nil), (5, 0, nil)])
+    for index in 1...2 { (generous[index].peak, generous[index].smooth) = (50, 50) }
+    #expect(SeatAllocation.current(total: 8, generous)[0] == 1)
     let bounded = SeatAllocation.levels(total: 100, [(50, 100, nil), (50, 0, 10)])
     #expect(bounded[1].most == 55)
   }

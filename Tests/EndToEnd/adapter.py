@@ -4,33 +4,26 @@ with the figures of a file, and leaves it to others who may ask.
 As a program: adapter.py ADDRESS DIRECTORY, with cert.pem, key.pem and figures.json in the directory; writes the port to
 `port` there."""
 
-import http.server
 import json
 import os
-import ssl
 import sys
 import urllib.parse
+
+from programs import Handler as JSONHandler
+from programs import serve
 
 NOW = "2026-01-01T00:00:00Z"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    directory = ""
-
+class Handler(JSONHandler):
     def do_GET(self):
         path = urllib.parse.urlparse(self.path)
         parts = urllib.parse.unquote(path.path).strip("/").split("/")
         query = dict(urllib.parse.parse_qsl(path.query))
-        with open(os.path.join(self.directory, "figures.json")) as file:
+        with open(os.path.join(self.server.directory, "figures.json")) as file:
             figures = json.load(file)
         answer = self.discovery(parts) if len(parts) < 4 else self.figures(parts, query, figures)
-        body = json.dumps(answer).encode()
-        self.send_response(200 if answer else 404)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.answer(answer, 200 if answer else 404)
 
     def discovery(self, parts):
         if parts[0] != "apis" or len(parts) != 3:
@@ -52,21 +45,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
                       "timestamp": NOW, "value": figures["/".join(parts[5:])]}]
         return {"kind": kind, "apiVersion": "/".join(parts[1:3]), "metadata": {}, "items": items}
 
-    def log_message(self, *_):
-        pass
-
-
-def main(address, directory):
-    Handler.directory = directory
-    server = http.server.ThreadingHTTPServer((address, 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(os.path.join(directory, "cert.pem"), os.path.join(directory, "key.pem"))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    with open(os.path.join(directory, "port.new"), "w") as file:
-        file.write(str(server.server_address[1]))
-    os.rename(os.path.join(directory, "port.new"), os.path.join(directory, "port"))
-    server.serve_forever()
-
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(Handler, *sys.argv[1:])

@@ -5,16 +5,15 @@ As a program: identity.py ADDRESS DIRECTORY, with cert.pem, key.pem and keys.jso
 `port` there and each review it gets as a line to `reviews`."""
 
 import base64
-import http.server
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
 
-from hosts import eventually
+from programs import Handler as JSONHandler
+from programs import certify, serve, start
 
 
 def encoded(value):
@@ -41,9 +40,7 @@ def decide(spec):
     return {"allowed": False, "reason": "not yours"}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(JSONHandler):
     def do_GET(self):
         origin = f"https://{self.headers['host']}"
         if self.path == "/.well-known/openid-configuration":
@@ -55,34 +52,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer({}, 404)
 
     def do_POST(self):
-        review = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        review = self.body()
         path = self.path.partition("?")[0]
         with open(os.path.join(self.server.directory, "reviews"), "a") as file:
             file.write(json.dumps({"path": path, **review}) + "\n")
         self.answer({**review, "status": {"/tokens": know, "/access": decide}[path](review["spec"])})
-
-    def answer(self, value, code=200):
-        body = json.dumps(value).encode()
-        self.send_response(code)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-def main(address, directory):
-    server = http.server.ThreadingHTTPServer((address, 0), Handler)
-    server.directory = directory
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(os.path.join(directory, "cert.pem"), os.path.join(directory, "key.pem"))
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    with open(os.path.join(directory, "port.new"), "w") as file:
-        file.write(str(server.server_address[1]))
-    os.rename(os.path.join(directory, "port.new"), os.path.join(directory, "port"))
-    server.serve_forever()
 
 
 class Identity:
@@ -90,19 +64,12 @@ class Identity:
 
     def __init__(self, cluster, address):
         self.directory = tempfile.mkdtemp(dir=cluster.directory)
-        self.cert, key = (os.path.join(self.directory, name) for name in ("cert.pem", "key.pem"))
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-keyout", key, "-out", self.cert, "-days", "2", "-subj", "/CN=identity", "-addext",
-                        f"subjectAltName=IP:{address}"], check=True, capture_output=True)
+        self.cert = os.path.join(self.directory, "cert.pem")
+        self.authority = certify(self.directory, "identity", f"IP:{address}")
         self.keys = []
         self.make_key("first")
-        self.process = cluster.host.spawn([sys.executable, os.path.abspath(__file__), address, self.directory], "identity")
-        port = os.path.join(self.directory, "port")
-        eventually(lambda: os.path.exists(port), 20, what="the issuer")
-        with open(port) as file:
-            self.origin = f"https://{address}:{file.read()}"
-        with open(self.cert) as file:
-            self.authority = file.read()
+        self.process, port = start(cluster, "identity", address, self.directory)
+        self.origin = f"https://{address}:{port}"
 
     def make_key(self, name):
         """Makes a key and publishes it beside the others."""
@@ -145,4 +112,4 @@ class Identity:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(Handler, *sys.argv[1:])

@@ -3,14 +3,13 @@
 import base64
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import unittest
 
 from cluster import NODE_ADDRESS, Cluster
 from extension import GROUP, VERSION
 from hosts import eventually
+from programs import certify, start
 
 NAME = f"{VERSION}.{GROUP}"
 cluster = None
@@ -38,22 +37,13 @@ class Aggregation(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         directory = tempfile.mkdtemp(dir=cluster.directory)
-        key, cert = (os.path.join(directory, name) for name in ("key.pem", "cert.pem"))
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=fish", "-addext",
-                        "subjectAltName=DNS:fish.default.svc"], check=True, capture_output=True)
+        bundle = base64.b64encode(certify(directory, "fish", "DNS:fish.default.svc").encode()).decode()
         # Extension servers find the front proxy's authority where upstream publishes it.
         published = cluster.get("configmap", "extension-apiserver-authentication", "-n", "kube-system")["data"]
         with open(os.path.join(directory, "proxy-ca.pem"), "w") as file:
             file.write(published["requestheader-client-ca-file"])
-        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "extension.py")
-        cls.process = cluster.host.spawn([sys.executable, program, NODE_ADDRESS, directory], "extension")
+        cls.process, port = start(cluster, "extension", NODE_ADDRESS, directory)
         cls.addClassCleanup(cls.process.kill)
-        eventually(lambda: os.path.exists(os.path.join(directory, "port")), 20, what="the extension server")
-        with open(os.path.join(directory, "port")) as file:
-            port = int(file.read())
-        with open(cert, "rb") as file:
-            bundle = base64.b64encode(file.read()).decode()
         apply({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": NAME}, "spec": {
             "group": GROUP, "version": VERSION, "groupPriorityMinimum": 2000, "versionPriority": 10, "caBundle": bundle,
             "service": {"name": "fish", "namespace": "default", "port": 443}}})

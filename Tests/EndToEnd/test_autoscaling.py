@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import unittest
 
 from cluster import NODE_ADDRESS, Cluster
 from hosts import eventually
+from programs import certify, start
 
 IMAGE = "apus.local/busybox:1"
 cluster = None
@@ -98,16 +97,10 @@ class Adapters(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = directory = tempfile.mkdtemp(dir=cluster.directory)
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-keyout", os.path.join(directory, "key.pem"), "-out", os.path.join(directory, "cert.pem"),
-                        "-days", "2", "-subj", "/CN=adapter"], check=True, capture_output=True)
+        certify(directory, "adapter", "DNS:adapter.default.svc")
         cls.set({})
-        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "adapter.py")
-        process = cluster.host.spawn([sys.executable, program, NODE_ADDRESS, directory], "adapter")
+        process, port = start(cluster, "adapter", NODE_ADDRESS, directory)
         cls.addClassCleanup(process.kill)
-        eventually(lambda: os.path.exists(os.path.join(directory, "port")), 20, what="the adapter")
-        with open(os.path.join(directory, "port")) as file:
-            port = int(file.read())
         apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "adapter"}, "spec": {"ports": [{"port": 443}]}})
         apply({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {
             "name": "adapter", "labels": {"kubernetes.io/service-name": "adapter"}}, "addressType": "IPv4",

@@ -136,12 +136,13 @@ class ClusterControllers(unittest.TestCase):
         eventually(lambda: cluster.kubectl("get", "secret/bot-token", check=False).returncode, 20, what="its end")
 
     def test_an_ephemeral_volume_comes_and_goes_with_its_pod(self):
-        spec = template("scratch", "echo x > /scratch/x && sleep 3600",
+        spec = template("scratch", "echo kept > /scratch/x && cat /scratch/x && sleep 3600",
                         mounts=[{"name": "space", "mountPath": "/scratch"}],
                         volumes=[{"name": "space", "ephemeral": {"volumeClaimTemplate": {"spec": {
                             "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}}}])
         apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "scratch"}, "spec": spec["spec"]})
         eventually(lambda: status("pvc", "scratch-space").get("phase") == "Bound", 30, what="a claim that is bound")
+        eventually(lambda: cluster.out("logs", "scratch").strip() == "kept", 60, what="a file on the volume")
         owner = cluster.get("pvc", "scratch-space")["metadata"]["ownerReferences"][0]
         self.assertEqual((owner["kind"], owner["name"], owner["controller"]), ("Pod", "scratch", True))
         cluster.kubectl("delete", "pod/scratch")

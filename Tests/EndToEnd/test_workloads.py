@@ -42,21 +42,6 @@ def wait_for(name, condition):
     return eventually(lambda: conditions("job", name).get(condition), 60, what=f"{condition} of {name}")
 
 
-class EphemeralVolumes(unittest.TestCase):
-    def test_a_claim_that_lives_with_its_pod(self):
-        apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "scratchy"}, "spec": {
-            "terminationGracePeriodSeconds": 0, "volumes": [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {
-                "metadata": {"labels": {"of": "scratchy"}}, "spec": {
-                    "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}}}],
-            "containers": [{"name": "main", "image": IMAGE, "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
-                            "command": ["sh", "-c", "echo kept > /scratch/file; cat /scratch/file; sleep 3600"]}]}})
-        eventually(lambda: cluster.out("logs", "scratchy").strip() == "kept", 60, what="a file on the volume")
-        claim = cluster.get("pvc", "scratchy-scratch")
-        self.assertEqual((claim["metadata"]["labels"], claim["status"]["phase"]), ({"of": "scratchy"}, "Bound"))
-        cluster.kubectl("delete", "pod", "scratchy")
-        eventually(lambda: not cluster.get("pvc", "-l", "of=scratchy")["items"], 40, what="the claim gone with its pod")
-
-
 class Jobs(unittest.TestCase):
     def test_indexes_with_limits_of_their_own(self):
         job("split", "[ $JOB_COMPLETION_INDEX != 1 ]", completions=3, parallelism=3, completionMode="Indexed",

@@ -4,16 +4,14 @@ As a program: webhook.py ADDRESS DIRECTORY, with cert.pem and key.pem in the dir
 and each review it gets as a line to `reviews`."""
 
 import base64
-import http.server
 import json
 import os
-import ssl
-import subprocess
 import sys
 import tempfile
 import time
 
-from hosts import eventually
+from programs import Handler as JSONHandler
+from programs import certify, serve, start
 
 
 def convert(review):
@@ -62,35 +60,13 @@ def slow(review):
 PATHS = {f"/{answer.__name__}": answer for answer in (convert, count, mark, deny, never, slow)}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(JSONHandler):
     def do_POST(self):
-        review = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        review = self.body()
         with open(os.path.join(self.server.directory, "reviews"), "a") as file:
             file.write(json.dumps({"path": self.path, **review}) + "\n")
         response = {"uid": review["request"]["uid"], **PATHS[self.path.partition("?")[0]](review)}
-        body = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-def main(address, directory):
-    server = http.server.ThreadingHTTPServer((address, 0), Handler)
-    server.directory = directory
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(os.path.join(directory, "cert.pem"), os.path.join(directory, "key.pem"))
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    with open(os.path.join(directory, "port.new"), "w") as file:
-        file.write(str(server.server_address[1]))
-    os.rename(os.path.join(directory, "port.new"), os.path.join(directory, "port"))
-    server.serve_forever()
+        self.answer({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response})
 
 
 class Webhook:
@@ -98,17 +74,10 @@ class Webhook:
 
     def __init__(self, cluster, address):
         self.directory = tempfile.mkdtemp(dir=cluster.directory)
-        cert, key = (os.path.join(self.directory, name) for name in ("cert.pem", "key.pem"))
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=webhook", "-addext",
-                        f"subjectAltName=IP:{address}"], check=True, capture_output=True)
-        self.process = cluster.host.spawn([sys.executable, os.path.abspath(__file__), address, self.directory], "webhook")
-        port = os.path.join(self.directory, "port")
-        eventually(lambda: os.path.exists(port), 20, what="the webhook")
-        with open(port) as file:
-            self.origin = f"https://{address}:{file.read()}"
-        with open(cert, "rb") as file:
-            self.bundle = base64.b64encode(file.read()).decode()
+        authority = certify(self.directory, "webhook", f"IP:{address}")
+        self.bundle = base64.b64encode(authority.encode()).decode()
+        self.process, port = start(cluster, "webhook", address, self.directory)
+        self.origin = f"https://{address}:{port}"
 
     def client(self, path):
         return {"url": self.origin + path, "caBundle": self.bundle}
@@ -128,4 +97,4 @@ class Webhook:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(Handler, *sys.argv[1:])

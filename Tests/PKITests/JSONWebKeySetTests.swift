@@ -59,6 +59,7 @@ import Testing
     return (signed + "." + Base64URL.string(signature), key)
   }
 
+  // Without a key there is nothing to test.
   private static let rsa = try! _RSA.Signing.PrivateKey(keySize: .bits2048)
 
   private static func set(_ keys: JSONValue...) throws -> JSONWebKeySet { try JSONWebKeySet(["keys": .array(keys)]) }

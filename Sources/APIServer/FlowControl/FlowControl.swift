@@ -33,11 +33,6 @@ final class FlowControl: Sendable {
   /// - Parameter seats: requests that are carried out at one time, by all levels together.
   init(seats: Int) { self.seats = seats }
 
-  private var now: Double {
-    let parts = (ContinuousClock.now - start).components
-    return Double(parts.seconds) + Double(parts.attoseconds) / 1e18
-  }
-
   // MARK: Configuration
 
   func follow(_ registry: Registry) {

@@ -32,7 +32,8 @@ struct SeatAllocation: Sendable {
     let floors = levels.map { max(Double($0.least), min(Double($0.nominal), $0.peak)) }
     let ceilings = zip(levels, floors).map { max(Double($0.most), $1) }
     let sum = floors.reduce(0, +)
-    if sum >= Double(total) { return floors.map { Int($0.rounded(.up)) } }
+    // Without a single seat a level would stand still until the next look.
+    if sum >= Double(total) { return floors.map { max(1, Int($0.rounded(.up))) } }
     let targets = zip(levels, floors).map { max($1, $0.smooth, 1) }
     func given(_ fraction: Double) -> [Double] {
       targets.indices.map { min(ceilings[$0], max(floors[$0], fraction * targets[$0])) }

@@ -4,18 +4,9 @@ import API
 
 extension ReplicationController {
   func validateStatusChange(of old: ReplicationController, _ errors: inout [FieldError]) {
-    let path = FieldPath("status")
-    checkNonnegative(status.observedGeneration, path.child("observedGeneration"), &errors)
-    checkCounts(
-      total: status.replicas,
-      [
-        ("fullyLabeledReplicas", status.fullyLabeledReplicas), ("readyReplicas", status.readyReplicas),
-        ("availableReplicas", status.availableReplicas),
-      ], path, &errors)
-    if status.availableReplicas > status.readyReplicas {
-      errors.append(
-        .invalid(path.child("availableReplicas"), status.availableReplicas, "cannot be greater than readyReplicas"))
-    }
+    checkReplicaCounts(
+      status.observedGeneration, total: status.replicas, labeled: status.fullyLabeledReplicas,
+      ready: status.readyReplicas, available: status.availableReplicas, &errors)
   }
 }
 

@@ -17,18 +17,9 @@ extension ReplicaSet: Validated {
   }
 
   func validateStatusChange(of old: ReplicaSet, _ errors: inout [FieldError]) {
-    let path = FieldPath("status")
-    checkNonnegative(status.observedGeneration, path.child("observedGeneration"), &errors)
-    checkCounts(
-      total: status.replicas,
-      [
-        ("fullyLabeledReplicas", status.fullyLabeledReplicas), ("readyReplicas", status.readyReplicas),
-        ("availableReplicas", status.availableReplicas),
-      ], path, &errors)
-    if status.availableReplicas > status.readyReplicas {
-      errors.append(
-        .invalid(path.child("availableReplicas"), status.availableReplicas, "cannot be greater than readyReplicas"))
-    }
+    checkReplicaCounts(
+      status.observedGeneration, total: status.replicas, labeled: status.fullyLabeledReplicas,
+      ready: status.readyReplicas, available: status.availableReplicas, &errors)
   }
 }
 
@@ -50,5 +41,19 @@ extension ReplicationController: Validated {
           "`selector` does not match template `labels`"))
     }
     checkLastingTemplate(template, owner: "ReplicationController", path.child("template"), &errors)
+  }
+}
+
+/// The status of what keeps a number of pods.
+func checkReplicaCounts(
+  _ observed: Int64, total: Int32, labeled: Int32, ready: Int32, available: Int32, _ errors: inout [FieldError]
+) {
+  let path = FieldPath("status")
+  checkNonnegative(observed, path.child("observedGeneration"), &errors)
+  checkCounts(
+    total: total,
+    [("fullyLabeledReplicas", labeled), ("readyReplicas", ready), ("availableReplicas", available)], path, &errors)
+  if available > ready {
+    errors.append(.invalid(path.child("availableReplicas"), available, "cannot be greater than readyReplicas"))
   }
 }
